@@ -1,0 +1,203 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// OPC-02 ST-02
+func TestCreateDuplicateID(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t))
+	before := r.state(c.id)
+	other := newBundle(t)
+	r.fails("container with given ID already exists", "create", "--bundle", other.dir, c.id)
+	r.fails("container with given ID already exists", "run", "--bundle", other.dir, c.id)
+	if after := r.state(c.id); after.Pid != before.Pid || after.Status != "running" || after.Bundle != before.Bundle {
+		t.Errorf("the first container changed from %+v to %+v", before, after)
+	}
+}
+
+// OPC-02: of several creates at once one wins.
+func TestConcurrentCreates(t *testing.T) {
+	r := newRuntime(t)
+	id := r.id()
+	waits := make([]func() (result, error), 3)
+	for i := range waits {
+		waits[i] = r.start(call{args: []string{"create", "--bundle", newBundle(t).dir, id}})
+	}
+	won := 0
+	for _, wait := range waits {
+		res, err := wait()
+		switch {
+		case err != nil:
+			t.Error(err)
+		case res.code == 0:
+			won++
+		case !strings.Contains(res.stderr, "already exists"):
+			t.Errorf("the loser says %q", res.stderr)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of %d creates succeeded", won, len(waits))
+	}
+	if got := r.state(id).Status; got != "created" {
+		t.Errorf("the winner is %s", got)
+	}
+	r.ok("start", id)
+	r.ok("delete", "--force", id)
+}
+
+// invalidIDs would name other files than a directory below the root.
+var invalidIDs = []string{
+	"", ".", "..", "../x", "a/b", "/a", "a b", "a\nb", "é", "a;b", "a*", "@seccomp", strings.Repeat("a", 1024),
+}
+
+// OPC-03: refused before any path is built.
+func TestInvalidIDs(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t)
+	victim := filepath.Join(filepath.Dir(r.root), "x")
+	if err := os.Mkdir(victim, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range invalidIDs {
+		for _, line := range [][]string{
+			{"create", "--bundle", b.dir, id}, {"run", "--bundle", b.dir, id}, {"start", id}, {"state", id},
+			{"kill", id}, {"delete", id}, {"delete", "--force", id},
+		} {
+			want := "invalid container ID format"
+			if id == "" {
+				want = "" // may be called missing
+			}
+			r.fails(want, line...)
+		}
+	}
+	if _, err := os.Stat(victim); err != nil {
+		t.Errorf("a directory beside the root: %v", err)
+	}
+}
+
+// OPC-03: all that the rule allows is accepted.
+func TestValidIDs(t *testing.T) {
+	r := newRuntime(t)
+	for _, suffix := range []string{"A.b_c+d-9", ".hidden", "..."} {
+		id := suite.mark + suffix
+		r.ok("create", "--bundle", newBundle(t).dir, id)
+		if got := r.state(id).ID; got != id {
+			t.Errorf("state of %s has the id %s", id, got)
+		}
+		r.ok("delete", "--force", id)
+	}
+}
+
+// OPC-01 JSON-01 JSON-04 ROOT-05
+func TestCreateWithoutBundle(t *testing.T) {
+	r := newRuntime(t)
+	r.refuse(call{args: []string{"create"}, dir: newBundle(t).dir})
+	r.fails("config.json", "create", "--bundle", tempDir(t), r.id())
+	r.fails("no such file or directory", "create", "--bundle", filepath.Join(tempDir(t), "missing"), r.id())
+
+	b := newBundle(t)
+	if err := os.RemoveAll(b.rootfs); err != nil {
+		t.Fatal(err)
+	}
+	r.fails("rootfs", "create", "--bundle", b.dir, r.id())
+	writeFile(t, b.rootfs, "a file")
+	r.fails("rootfs", "create", "--bundle", b.dir, r.id())
+}
+
+// CLI-11
+func TestPidFile(t *testing.T) {
+	r := newRuntime(t)
+	dir := tempDir(t)
+	path := filepath.Join(dir, "pid")
+	writeFile(t, path, "what an earlier container left, which is longer")
+	// Left by a crash: a fixed temporary name would now fail for ever.
+	writeFile(t, filepath.Join(dir, ".pid"), "")
+	c := r.create(newBundle(t), "--pid-file", path)
+	if got := readFile(t, path); got != strconv.Itoa(c.pid) {
+		t.Errorf("the pid file holds %q, want %d", got, c.pid)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 2 {
+		t.Errorf("beside the pid file: %v", entries)
+	}
+}
+
+// CLI-11 ERR-01: a pid file that cannot be written undoes the create.
+func TestPidFileUnwritable(t *testing.T) {
+	r := newRuntime(t)
+	path := filepath.Join(tempDir(t), "missing", "pid")
+	r.fails("no such file or directory", "create", "--pid-file", path, "--bundle", newBundle(t).dir, r.id())
+}
+
+// PROC-01 PROC-02 OPS-04
+func TestCreateWithoutProcess(t *testing.T) {
+	r := newRuntime(t)
+	c := r.create(newBundle(t, func(s *specs.Spec) { s.Process = nil }))
+	if got := c.status(); got != "created" {
+		t.Errorf("after create: %s", got)
+	}
+	r.fails("process", "start", c.id)
+	if got := c.status(); got != "created" {
+		t.Errorf("after the refused start: %s", got)
+	}
+}
+
+// LC-02 CGP-02: a cgroup with processes in it belongs to somebody.
+func TestCreateInUsedCgroup(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t))
+	other := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = c.bundle.cgroup }))
+	r.fails("cgroup", "create", "--bundle", other.dir, r.id())
+	if got := c.status(); got != "running" {
+		t.Errorf("the first container is %s", got)
+	}
+}
+
+// CLI-06 CLI-05: with a log file the streams stay silent on success, and the
+// last record of level error says why a command failed.
+func TestLogFile(t *testing.T) {
+	r := newRuntime(t)
+	log := filepath.Join(tempDir(t), "log.json")
+	line := func(args ...string) call {
+		return call{args: append([]string{"--log", log, "--log-format", "json"}, args...)}
+	}
+	id := r.id()
+	b := newBundle(t)
+	for _, args := range [][]string{
+		{"create", "--bundle", b.dir, id}, {"start", id}, {"kill", id, "9"}, {"delete", "--force", id},
+	} {
+		if res := r.succeed(line(args...)); res.stdout != "" {
+			t.Errorf("%v wrote %q", args, res.stdout)
+		}
+	}
+	r.refuse(line("state", id), "does not exist")
+	content := readFile(t, log)
+	for _, want := range []string{`"level":"error"`, `"msg":"`, `"time":"`, "does not exist"} {
+		if !strings.Contains(content, want) {
+			t.Errorf("the log lacks %s: %s", want, content)
+		}
+	}
+}
+
+// CLI-02
+func TestUnknownFlagsAndCommands(t *testing.T) {
+	r := newRuntime(t)
+	for _, line := range [][]string{{"create", "--frobnicate"}, {"--frobnicate", "list"}, {"frobnicate"}} {
+		if res := r.do(line...); res.code == 0 {
+			t.Errorf("%v: exit 0", line)
+		} else if len(line) > 1 && res.stderr == "" {
+			t.Errorf("%v: nothing on stderr", line)
+		}
+	}
+}
