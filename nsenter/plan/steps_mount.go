@@ -1,0 +1,265 @@
+package plan
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	emptyPath     = unix.AT_EMPTY_PATH
+	mountAttrSize = 32 // struct mount_attr
+	cloneTree     = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | emptyPath
+)
+
+// Propagate sets the propagation of the child's own copy of the host's mounts, before anything is mounted:
+// what the container mounts never reaches the host (rootfsPropagation, config-linux.md).
+type Propagate struct {
+	Flags uint64 // MS_SLAVE, MS_PRIVATE …, with or without MS_REC
+	Name  string
+}
+
+// Lower uses mount(2): mount_setattr would have to know the host's root by descriptor.
+func (s Propagate) Lower(l *Lowering) {
+	l.Call(unix.SYS_MOUNT, Imm(0), l.String("/"), Imm(0), Flags(s.Flags), Imm(0))
+}
+func (s Propagate) String() string { return "make the host's mounts " + s.Name }
+
+// OpenTree clones the mount at a host path, seen from the child: what an unprivileged parent, which may not
+// open_tree, leaves to the child after its namespaces exist.
+type OpenTree struct {
+	Path      string
+	Recursive bool
+	Into      Slot
+}
+
+// Lower clones the mount.
+func (s OpenTree) Lower(l *Lowering) {
+	flags := uint64(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	if s.Recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	l.Call(unix.SYS_OPEN_TREE, Imm(unix.AT_FDCWD), l.String(s.Path), Flags(flags)).Into(s.Into)
+}
+func (s OpenTree) String() string { return "clone the mount at " + s.Path + " → " + s.Into.String() }
+
+// Filesystem makes a new, detached mount.
+type Filesystem struct {
+	Type   string
+	Source string   // what mountinfo shows; empty for none
+	Params []string // "key=value" or "flag", in order
+	Attr   uint64   // MOUNT_ATTR_*
+	Into   Slot
+}
+
+// Lower is fsopen, an fsconfig for each parameter, fsmount. A failure's reason is in the context's log.
+func (s Filesystem) Lower(l *Lowering) {
+	set := func(cmd int, args ...Arg) {
+		l.Call(unix.SYS_FSCONFIG, append([]Arg{Value(scratchA), Imm(cmd)}, args...)...)
+	}
+	l.Call(unix.SYS_FSOPEN, l.String(s.Type), Imm(unix.FSOPEN_CLOEXEC)).Into(scratchA)
+	if s.Source != "" {
+		set(unix.FSCONFIG_SET_STRING, l.String("source"), l.String(s.Source))
+	}
+	for _, p := range s.Params {
+		if key, value, ok := strings.Cut(p, "="); ok {
+			set(unix.FSCONFIG_SET_STRING, l.String(key), l.String(value))
+		} else {
+			set(unix.FSCONFIG_SET_FLAG, l.String(p))
+		}
+	}
+	set(unix.FSCONFIG_CMD_CREATE)
+	l.Call(unix.SYS_FSMOUNT, Value(scratchA), Imm(unix.FSMOUNT_CLOEXEC), Flags(s.Attr)).Into(s.Into)
+	l.Call(unix.SYS_CLOSE, Value(scratchA))
+}
+
+func (s Filesystem) String() string {
+	words := append([]string{"new", s.Type}, s.Params...)
+	return strings.Join(words, " ") + attrWords(s.Attr, 0) + " → " + s.Into.String()
+}
+
+// ClassicMount mounts through mount(2) onto a resolved directory: fsconfig takes strings of at most 255 bytes,
+// which overlay's lowerdir exceeds.
+type ClassicMount struct {
+	Type, Source string
+	At           Path
+	Flags        uint64 // MS_*
+	Data         string
+}
+
+// Lower enters the directory to mount onto, so that no path is looked up twice.
+func (s ClassicMount) Lower(l *Lowering) {
+	l.resolve(s.At, Directory, scratchB)
+	l.Call(unix.SYS_FCHDIR, Value(scratchB))
+	l.Call(unix.SYS_MOUNT, l.String(s.Source), l.String("."), l.String(s.Type), Flags(s.Flags), l.String(s.Data))
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+}
+func (s ClassicMount) String() string {
+	return "mount " + s.Type + " " + s.Data + " → " + s.At.String()
+}
+
+// Attach moves a detached mount to its place, making the place first if it is missing.
+type Attach struct {
+	Mount Slot
+	At    Path
+	Make  Make
+	Keep  bool // leave the descriptor open: a later step clones or changes the mount
+}
+
+// Lower resolves the destination once; move_mount then joins two descriptors.
+func (s Attach) Lower(l *Lowering) {
+	l.resolve(s.At, s.Make, scratchB)
+	l.move(s.Mount, scratchB)
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+	if !s.Keep {
+		l.Call(unix.SYS_CLOSE, Value(s.Mount))
+	}
+}
+func (s Attach) String() string { return "attach " + s.Mount.String() + " → " + s.At.String() }
+
+func (l *Lowering) move(from, to Slot) call {
+	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
+	return l.Call(unix.SYS_MOVE_MOUNT, Value(from), l.String(""), Value(to), l.String(""), Imm(flags))
+}
+
+// AttachRoot puts the root mount into the child's mount namespace: onto "/" itself, so that no host path is
+// looked up, or at its own path when a createContainer hook is to see it there.
+type AttachRoot struct{ Path string }
+
+// Lower moves the mount by the child's own path lookup.
+func (s AttachRoot) Lower(l *Lowering) {
+	l.Call(unix.SYS_MOVE_MOUNT, Value(Root), l.String(""), Imm(unix.AT_FDCWD), l.String(s.Path),
+		Imm(unix.MOVE_MOUNT_F_EMPTY_PATH))
+}
+func (s AttachRoot) String() string { return "attach root → host:" + s.Path }
+
+// SetAttr changes the flags of a mount.
+type SetAttr struct {
+	Mount       Slot
+	Set, Clear  uint64 // MOUNT_ATTR_*
+	Propagation uint64 // MS_*, 0 keeps it
+	Recursive   bool
+}
+
+// Lower is one mount_setattr.
+func (s SetAttr) Lower(l *Lowering) {
+	flags := emptyPath
+	if s.Recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	l.Call(unix.SYS_MOUNT_SETATTR, Value(s.Mount), l.String(""), Imm(flags),
+		l.Bytes(mountAttr(s.Set, s.Clear, s.Propagation)), Imm(mountAttrSize))
+}
+
+func (s SetAttr) String() string {
+	t := "set " + s.Mount.String() + attrWords(s.Set, s.Clear)
+	for _, p := range [...]struct {
+		flag uint64
+		name string
+	}{{unix.MS_SHARED, "shared"}, {unix.MS_SLAVE, "slave"}, {unix.MS_PRIVATE, "private"}, {unix.MS_UNBINDABLE, "unbindable"}} {
+		if s.Propagation&p.flag != 0 {
+			t += " " + p.name
+		}
+	}
+	if s.Recursive {
+		t += " recursively"
+	}
+	return t
+}
+
+func mountAttr(set, clear, propagation uint64) []byte {
+	var b [mountAttrSize]byte
+	binary.NativeEndian.PutUint64(b[0:], set)
+	binary.NativeEndian.PutUint64(b[8:], clear)
+	binary.NativeEndian.PutUint64(b[16:], propagation)
+	return b[:]
+}
+
+func attrWords(set, clear uint64) string {
+	var b strings.Builder
+	for _, a := range [...]struct {
+		flag    uint64
+		on, off string
+	}{
+		{unix.MOUNT_ATTR_RDONLY, "ro", "rw"}, {unix.MOUNT_ATTR_NOSUID, "nosuid", "suid"},
+		{unix.MOUNT_ATTR_NODEV, "nodev", "dev"}, {unix.MOUNT_ATTR_NOEXEC, "noexec", "exec"},
+		{unix.MOUNT_ATTR_NOATIME, "noatime", "atime"}, {unix.MOUNT_ATTR_STRICTATIME, "strictatime", "relatime"},
+		{unix.MOUNT_ATTR_NODIRATIME, "nodiratime", "diratime"}, {unix.MOUNT_ATTR_NOSYMFOLLOW, "nosymfollow", "symfollow"},
+	} {
+		switch {
+		case set&a.flag != 0:
+			b.WriteString(" " + a.on)
+		case clear&a.flag != 0 && clear&unix.MOUNT_ATTR__ATIME&a.flag == 0:
+			b.WriteString(" " + a.off)
+		}
+	}
+	return b.String()
+}
+
+// Hide makes a path unreadable: a directory by the empty tmpfs in Mask, anything else by the /dev/null in Null
+// (maskedPaths, config-linux.md). A path that is missing needs no hiding.
+type Hide struct{ At Path }
+
+// Lower tries the directory first; EINVAL tells a file. One tmpfs superblock serves every path: its mount is
+// cloned. A mount that is still detached cannot be cloned before kernel 6.15; it is attached itself.
+func (s Hide) Lower(l *Lowering) {
+	open := l.open(s.At, unix.O_PATH|unix.O_CLOEXEC, scratchB)
+	cover := func(from Slot) (clone, itself call) {
+		l.Call(unix.SYS_OPEN_TREE, Value(from), l.String(""), Imm(cloneTree)).Into(scratchC).Tolerate(unix.EINVAL)
+		clone = l.move(scratchC, scratchB).Tolerate(unix.EBADF, unix.EINVAL)
+		return clone, l.move(from, scratchB)
+	}
+	clone, itself := cover(Mask)
+	itself.Tolerate(unix.EINVAL)
+	l.Call(unix.SYS_CLOSE, Value(scratchC)).Tolerate(unix.EBADF)
+	nullClone, _ := cover(Null)
+	for _, c := range []call{clone, itself, nullClone} {
+		c.SkipHere(0)
+	}
+	l.Call(unix.SYS_CLOSE, Value(scratchC)).Tolerate(unix.EBADF)
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+	open.SkipHere(unix.ENOENT, unix.ENOTDIR)
+}
+func (s Hide) String() string { return "hide " + s.At.String() }
+
+// Protect makes a path read-only, with everything mounted below it (readonlyPaths, config-linux.md). A path that
+// is missing needs no protection.
+type Protect struct{ At Path }
+
+// Lower binds the path onto itself. Flags that the mount has, nosuid and the like, are kept by the clone.
+func (s Protect) Lower(l *Lowering) {
+	open := l.open(s.At, unix.O_PATH|unix.O_CLOEXEC, scratchB)
+	l.Call(unix.SYS_OPEN_TREE, Value(scratchB), l.String(""), Imm(cloneTree|unix.AT_RECURSIVE)).Into(scratchC)
+	l.Call(unix.SYS_MOUNT_SETATTR, Value(scratchC), l.String(""), Imm(emptyPath|unix.AT_RECURSIVE),
+		l.Bytes(mountAttr(unix.MOUNT_ATTR_RDONLY, 0, 0)), Imm(mountAttrSize))
+	l.move(scratchC, scratchB)
+	l.Call(unix.SYS_CLOSE, Value(scratchC))
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+	open.SkipHere(unix.ENOENT, unix.ENOTDIR)
+}
+func (s Protect) String() string { return "make " + s.At.String() + " read-only" }
+
+// Pivot makes the root mount the child's root and lets go of the host's mounts.
+type Pivot struct{}
+
+// Lower stacks the old root onto the new one, which needs no directory for it, and detaches it.
+func (Pivot) Lower(l *Lowering) {
+	l.Call(unix.SYS_FCHDIR, Value(Root))
+	l.Call(unix.SYS_PIVOT_ROOT, l.String("."), l.String("."))
+	l.Call(unix.SYS_UMOUNT2, l.String("."), Imm(unix.MNT_DETACH))
+	l.Call(unix.SYS_CHDIR, l.String("/"))
+}
+func (Pivot) String() string { return "pivot to root" }
+
+// MoveRoot is --no-pivot: for hosts whose root is a ramfs, which pivot_root refuses.
+type MoveRoot struct{}
+
+// Lower moves the root mount over "/" and changes root to it.
+func (MoveRoot) Lower(l *Lowering) {
+	l.Call(unix.SYS_FCHDIR, Value(Root))
+	l.Call(unix.SYS_MOUNT, l.String("."), l.String("/"), Imm(0), Imm(unix.MS_MOVE), Imm(0))
+	l.Call(unix.SYS_CHROOT, l.String("."))
+	l.Call(unix.SYS_CHDIR, l.String("/"))
+}
+func (MoveRoot) String() string { return "move root over / and chroot" }
