@@ -68,14 +68,15 @@ func readUntil(t *testing.T, master *os.File, end string) string {
 	}
 	var text bytes.Buffer
 	buf := make([]byte, 1024)
-	for !strings.Contains(text.String(), end) {
+	plain := func() string { return strings.ReplaceAll(text.String(), "\r\n", "\n") }
+	for !strings.Contains(plain(), end) {
 		n, err := master.Read(buf)
 		if err != nil {
-			t.Fatalf("pty: %v after %q", err, text.String())
+			t.Fatalf("pty: %v after %q", err, plain())
 		}
 		text.Write(buf[:n])
 	}
-	return strings.ReplaceAll(text.String(), "\r\n", "\n")
+	return plain()
 }
 
 func terminal(script string) edit {

@@ -158,7 +158,7 @@ func TestDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	b := newBundle(t, args("/bin/sh", "-c", "ls /proc/$$/fd"))
+	b := newBundle(t, args("/bin/sh", "-c", "ls /proc/$$/fd; true"))
 	res := r.succeed(call{args: r.runLine(b), extra: []*os.File{null, null, null, null}})
 	wantLines(t, res.stdout, "0", "1", "2")
 }
