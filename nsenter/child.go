@@ -140,11 +140,23 @@ func (c *Child) Run(p *plan.Phase) (*Results, error) {
 	return res, nil
 }
 
-// Finish sends the last phase, whose answer goes elsewhere, and lets go of the child.
+// Finish plays the last phase up to its AwaitStart step and lets go of the child, which waits there.
 func (c *Child) Finish(p *plan.Phase) error {
-	_, err := c.send(p)
-	c.Close()
-	return err
+	defer c.Close()
+	program, err := c.send(p)
+	if err != nil {
+		return err
+	}
+	index, errno, err := c.receive(&Results{})
+	switch {
+	case errors.Is(err, errReady):
+		return nil
+	case errors.Is(err, errGone):
+		return &DeathError{p.Name, c.Wait()}
+	case err != nil:
+		return fmt.Errorf("phase %s: %w", p.Name, err)
+	}
+	return c.explain(program, index, errno)
 }
 
 // Close closes the socket, at which a waiting player exits. The pidfd stays open until Release.
@@ -220,9 +232,13 @@ func (c *Child) send(p *plan.Phase) (*plan.Program, error) {
 	return program, nil
 }
 
-var errGone = errors.New("no answer")
+// What ends a phase other than an answer. A single byte comes from AwaitStart, with a descriptor from Export.
+var (
+	errGone  = errors.New("no answer")
+	errReady = errors.New("waiting for start")
+)
 
-// receive reads answers until the one that ends the phase; Export steps send a slot's number with a descriptor.
+// receive reads messages until one ends the phase.
 func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 	var buf [answerSize]byte
 	oob := make([]byte, unix.CmsgSpace(4))
@@ -237,6 +253,8 @@ func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 			if err := res.take(plan.Slot(buf[0]), oob[:oobn]); err != nil {
 				return 0, 0, err
 			}
+		case n == 1:
+			return 0, 0, errReady
 		case n != answerSize:
 			return 0, 0, errGone
 		default:

@@ -277,12 +277,14 @@ func (s Probe) Lower(l *Lowering) {
 }
 func (s Probe) String() string { return "look for " + s.Name }
 
-// AwaitStart waits for `start`: one byte through the gate. From here on the answer goes to the verdict fifo, for
-// the process that waits there need not be the one that made the child.
+// AwaitStart waits for `start`: one byte through the gate. It tells the conductor that all steps before it are
+// done; from here on the answer goes to the verdict fifo, for the process that waits there need not be the one
+// that made the child.
 type AwaitStart struct{}
 
-// Lower blocks in read.
+// Lower blocks in read. A filter that is loaded by now must allow write and read.
 func (AwaitStart) Lower(l *Lowering) {
+	l.Call(unix.SYS_WRITE, Value(Control), l.Bytes([]byte{0}), Imm(1))
 	l.Redirect(Control, Verdict)
 	l.Call(unix.SYS_READ, Value(Gate), Addr(scratchA), Imm(1))
 }
