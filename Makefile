@@ -1,0 +1,79 @@
+# make          one static binary, ./skep
+# make test     everything a change has to pass: build, lint, unit and container tests
+# make demo     what a container of skep's looks like
+# make help     the other targets
+#
+# Exit status 2 with one sentence means that this machine lacks something.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+# The static binary is linked with musl, because glibc's start-up executes CPUID
+# dozens of times, each of them a VM exit: 0.6 ms per exec in a virtual machine.
+CC_STATIC  := musl-gcc
+LIBSECCOMP := $(CURDIR)/build/libseccomp
+
+# Empty in an unpacked archive; the version itself stands in VERSION.
+COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+
+STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
+	CGO_CFLAGS="-O2 -I$(LIBSECCOMP)/kernel" \
+	PKG_CONFIG_LIBDIR=$(LIBSECCOMP)/lib/pkgconfig
+
+# Not in go.mod: a linter's dependencies are no business of whoever imports skep.
+GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
+
+.PHONY: build test unit lint lint-arm64 import-check demo install clean help needs-build needs-test
+
+# The build id is left out because it hashes the paths of this machine: without it the
+# same commit gives the same bytes anywhere.
+build: needs-build ## one static binary, ./skep
+	@CC=$(CC_STATIC) scripts/libseccomp.sh $(LIBSECCOMP)
+	$(STATIC_ENV) go build -trimpath -buildvcs=false -o skep \
+		-ldflags '-s -w -buildid= -linkmode external -extldflags "-static" -X main.commit=$(COMMIT)' .
+
+test: build lint ## everything a change has to pass; the container tests need root
+	SKEP_BINARY=$(CURDIR)/skep scripts/test.sh
+
+unit: needs-test ## go test of every package that needs no container
+	go test $$(go list ./... | grep -v '/tests\(/\|$$\)')
+
+lint: needs-test $(GOLANGCI_LINT) ## formatting, vet, golangci-lint, shellcheck, C warnings, sizes
+	GOLANGCI_LINT=$(GOLANGCI_LINT) scripts/lint.sh
+
+lint-arm64: ## go vet for arm64; needs its cross compiler
+	@scripts/need.sh cross
+	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go vet ./...
+
+import-check: needs-test ## build the README's library example from another module
+	scripts/import-check.sh
+
+demo: ## what a container of skep's looks like; needs root
+	@scripts/need.sh root demo
+	@$(MAKE) --no-print-directory build
+	@scripts/demo.sh
+
+install: ## install ./skep below $(DESTDIR)$(PREFIX)
+	@test -x skep || { echo 'make install: build first, with make' >&2; exit 2; }
+	install -D -m 0755 skep $(DESTDIR)$(PREFIX)/bin/skep
+	@for page in docs/man/*.8; do \
+		[ -e "$$page" ] || continue; \
+		install -D -m 0644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}" || exit; \
+	done
+
+clean: ## remove what make has made
+	rm -rf build skep
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+needs-build:
+	@scripts/need.sh build
+
+needs-test:
+	@scripts/need.sh test
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/build/bin/tmp go install \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst build/bin/golangci-lint-,,$@)
+	mv build/bin/tmp/golangci-lint $@

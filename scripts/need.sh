@@ -1,0 +1,70 @@
+#!/bin/bash
+# Sees to it that this machine has what a make target needs. On Debian and its
+# relatives root gets missing packages installed; everybody else gets one sentence
+# and exit status 2.
+#
+# usage: need.sh PURPOSE...    build, test, cross, demo: see the table below; root: to be root
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+# What is needed for what: purpose, how to see that it is there, Debian's package.
+table() {
+	cat <<-'END'
+		build	has gcc	gcc
+		build	has musl-gcc	musl-tools
+		build	has pkg-config	pkg-config
+		build	has gperf	gperf
+		build	test -e /usr/include/linux/seccomp.h	linux-libc-dev
+		source	has dpkg-source	dpkg-dev
+		test	has git	git
+		test	has gcc	gcc
+		test	test -e /usr/include/stdlib.h	libc6-dev
+		test	has pkg-config	pkg-config
+		test	pkg-config --exists libseccomp	libseccomp-dev
+		test	has shellcheck	shellcheck
+		test	has runc	runc
+		test	has newuidmap	uidmap
+		test	static_busybox	busybox-static
+		demo	static_busybox	busybox-static
+		cross	has aarch64-linux-gnu-gcc	gcc-aarch64-linux-gnu
+		cross	test -e /usr/aarch64-linux-gnu/include/stdlib.h	libc6-dev-arm64-cross
+		cross	pkg-config --exists libseccomp	libseccomp-dev
+	END
+}
+
+# missing prints the packages that the given purposes lack.
+missing() {
+	local purpose check package
+	while IFS=$'\t' read -r purpose check package; do
+		[[ " $* " == *" $purpose "* ]] || continue
+		eval "$check" >/dev/null 2>&1 || echo "$package"
+	done < <(table) | sort -u
+}
+
+# Distributions' Go is often too old for go.mod; it is not ours to install.
+has go || die "Go is missing: install the version that go.mod names, or newer, from https://go.dev/dl"
+
+if [[ " $* " == *" root "* && "$(id -u)" != 0 ]]; then
+	die "this needs root; run it by: sudo env \"PATH=\$PATH\" make ..."
+fi
+
+purposes=("$@")
+# Only the distribution's source package needs unpacking by its own tool.
+if [[ " $* " == *" build "* && -z "${LIBSECCOMP_SRC:-}" ]] && has apt-get; then
+	purposes+=(source)
+fi
+mapfile -t packages < <(missing "${purposes[@]}")
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+if ! has apt-get; then
+	die "missing here, by Debian's package names: ${packages[*]}"
+fi
+if [ "$(id -u)" != 0 ]; then
+	die "missing packages; as root: apt-get install ${packages[*]}"
+fi
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get -q -y --no-install-recommends install "${packages[@]}" >&2; }
+# The package lists of a fresh machine are empty or old, but most machines need no
+# update, which takes longer than the installation.
+install || { apt-get -q update >&2 && install; } || die "apt-get cannot install: ${packages[*]}"

@@ -1,0 +1,17 @@
+#!/bin/bash
+# go test of every package; SKEP_BINARY is the binary that the container tests run.
+#
+# Nothing comes from the test cache: what is tested is what the kernel does.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+: "${SKEP_BINARY:?is not set: run make test}"
+export SKEP_BINARY
+if [ "$(id -u)" = 0 ]; then
+	exec go test -count=1 ./...
+fi
+mapfile -t packages < <(go list ./... | grep -v '/tests\(/\|$\)')
+go test -count=1 "${packages[@]}"
+die "NOT covered: the container tests below tests/, which need root; run: sudo env \"PATH=\$PATH\" make test"
