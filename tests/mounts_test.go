@@ -1,0 +1,194 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// MNT-05 MNT-08 MNT-09 MOPT-03 MOPT-27 MOPT-30
+func TestBinds(t *testing.T) {
+	r := newRuntime(t)
+	host := tempDir(t)
+	writeFile(t, filepath.Join(host, "file"), "from the host\n")
+	b := newBundle(t, mounts(
+		bind(host, "/new/dir"), bind(filepath.Join(host, "file"), "/new/file"), bind(host, "/ro", "ro"),
+		bind("data", "/relative"), specs.Mount{Source: host, Destination: "/none", Options: []string{"bind", "ro", "rw"}},
+	), args("/bin/sh", "-c", `cat /new/dir/file /new/file /relative/x; echo 1 >/new/dir/written; echo 2 >/ro/refused; echo 3 >/none/last-wins`))
+	if err := os.Mkdir(filepath.Join(b.dir, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(b.dir, "data/x"), "beside config.json\n")
+	res := r.run(b)
+	wantLines(t, res.stdout, "from the host", "from the host", "beside config.json")
+	if !strings.Contains(res.stderr, "Read-only file system") {
+		t.Errorf("the write to a read-only bind: %q", res.stderr)
+	}
+	for name, want := range map[string]bool{"written": true, "refused": false, "last-wins": true} {
+		if _, err := os.Stat(filepath.Join(host, name)); (err == nil) != want {
+			t.Errorf("%s: exists %v, want %v", name, err == nil, want)
+		}
+	}
+}
+
+// MNT-01: in listed order.
+func TestMountOrder(t *testing.T) {
+	r := newRuntime(t)
+	host := tempDir(t)
+	writeFile(t, filepath.Join(host, "file"), "visible\n")
+	tmpfs := specs.Mount{Destination: "/a", Type: "tmpfs", Source: "tmpfs"}
+	const show = "cat /a/b/file 2>/dev/null || echo hidden"
+	wantLines(t, r.sh(show, mounts(tmpfs, bind(host, "/a/b"))), "visible")
+	wantLines(t, r.sh(show, mounts(bind(host, "/a/b"), tmpfs)), "hidden")
+}
+
+// MNT-04: destinations stay inside, whatever they say.
+func TestMountDestinationEscapes(t *testing.T) {
+	r := newRuntime(t)
+	for _, destination := range []string{"/a/../../../../mnt-escape", "/../mnt-escape", "/dir/../mnt-escape"} {
+		table := r.sh("cat /proc/self/mountinfo", mounts(specs.Mount{Destination: destination, Type: "tmpfs", Source: "inner"}))
+		if m := mustMountAt(t, table, "/mnt-escape"); m.source != "inner" {
+			t.Errorf("%s: %+v", destination, m)
+		}
+	}
+	if _, err := os.Lstat("/mnt-escape"); err == nil {
+		t.Error("/mnt-escape was made on the host")
+	}
+}
+
+// MNT-04: an absolute link of the image is relative to its root.
+func TestMountThroughImageLink(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, mounts(specs.Mount{Destination: "/a/skep-x", Type: "tmpfs", Source: "inner"}), args("/bin/cat", "/proc/self/mountinfo"))
+	if err := os.Symlink("/etc", b.rootfs+"/a"); err != nil {
+		t.Fatal(err)
+	}
+	mustMountAt(t, r.output(b), "/etc/skep-x")
+	if _, err := os.Lstat("/etc/skep-x"); err == nil {
+		t.Error("/etc/skep-x was made on the host")
+	}
+}
+
+// MNT-10: a link as the source is the host's affair.
+func TestBindSourceLink(t *testing.T) {
+	r := newRuntime(t)
+	dir := tempDir(t)
+	writeFile(t, filepath.Join(dir, "file"), "target\n")
+	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, r.sh("cat /x", mounts(bind(filepath.Join(dir, "link"), "/x"))), "target")
+}
+
+// MNT-02 MNT-06 MNT-07 MNT-09 MNT-14 MNT-18 MNT-19
+func TestMountErrors(t *testing.T) {
+	r := newRuntime(t)
+	for _, m := range []struct {
+		mount specs.Mount
+		want  string
+	}{
+		{bind("/no/such/source", "/x"), "/no/such/source"},
+		{bind("/etc/passwd", "/etc"), "/etc"}, // a file on a directory
+		{specs.Mount{Destination: "/", Type: "tmpfs", Source: "tmpfs"}, "destination"},
+		{specs.Mount{Destination: "", Type: "tmpfs", Source: "tmpfs"}, "mounts[7]"},
+		{specs.Mount{Destination: "/x", Type: "nosuchfs", Source: "x"}, "nosuchfs"},
+		{specs.Mount{Destination: "/x", Type: "tmpfs", Source: "x", Options: []string{"size=zork"}}, "size"},
+		{bind("/tmp", "/x", "size=1k"), "size=1k"},
+		{bind("/tmp", "/proc/self/attr"), "/proc"},
+		{bind("/tmp", "/proc"), "/proc"},
+	} {
+		b := newBundle(t, mounts(m.mount))
+		r.fails(m.want, "create", "--bundle", b.dir, r.id())
+	}
+}
+
+// MOPT-04 MOPT-13 MOPT-14 MOPT-16 MOPT-21 MOPT-28 MOPT-33: flags in mountinfo.
+func TestMountFlags(t *testing.T) {
+	r := newRuntime(t)
+	host := tempDir(t)
+	for option, want := range map[string]struct{ flag, tags string }{
+		"ro": {flag: "ro"}, "nosuid": {flag: "nosuid"}, "nodev": {flag: "nodev"}, "noexec": {flag: "noexec"},
+		"noatime": {flag: "noatime"}, "nodiratime": {flag: "nodiratime"}, "nosymfollow": {flag: "nosymfollow"},
+		"defaults": {flag: "rw"}, "shared": {flag: "rw", tags: "shared:"}, "slave": {flag: "rw", tags: "master:"},
+		"unbindable": {flag: "rw", tags: "unbindable"}, "rro": {flag: "ro"}, "rnosuid": {flag: "nosuid"}, "rnoexec": {flag: "noexec"},
+		"rnoatime": {flag: "noatime"},
+	} {
+		list := []specs.Mount{bind(host, "/x", option)}
+		if want.tags == "" && !strings.HasPrefix(option, "r") || option == "ro" { // what a fresh tmpfs can have too
+			list = append(list, specs.Mount{Destination: "/y", Type: "tmpfs", Source: "tmpfs", Options: []string{option}})
+		}
+		table := r.sh("cat /proc/self/mountinfo", mounts(list...))
+		for _, m := range list {
+			got := mustMountAt(t, table, m.Destination)
+			if !has(got.options, want.flag) || !strings.Contains(got.tags, want.tags) {
+				t.Errorf("%s on %s: %s [%s], want %s [%s]", option, m.Destination, got.options, got.tags, want.flag, want.tags)
+			}
+		}
+	}
+}
+
+// MOPT-34 PRP-12: rro reaches what is mounted below, ro does not.
+func TestRecursiveReadonly(t *testing.T) {
+	r := newRuntime(t)
+	host := tempDir(t)
+	sub := filepath.Join(host, "sub")
+	if err := os.Mkdir(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", sub, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Unmount(sub, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	for option, want := range map[string]string{"ro": "rw", "rro": "ro"} {
+		table := r.sh("cat /proc/self/mountinfo", mounts(bind(host, "/x", option)))
+		if m := mustMountAt(t, table, "/x/sub"); !has(m.options, want) {
+			t.Errorf("%s: the mount below is %s", option, m.options)
+		}
+		if m := mustMountAt(t, table, "/x"); !has(m.options, "ro") {
+			t.Errorf("%s: the mount itself is %s", option, m.options)
+		}
+	}
+}
+
+// MNT-20: a tmpfs takes the mode of the directory that it covers.
+func TestTmpfsMode(t *testing.T) {
+	r := newRuntime(t)
+	tmpfs := func(destination string, options ...string) specs.Mount {
+		return specs.Mount{Destination: destination, Type: "tmpfs", Source: "tmpfs", Options: options}
+	}
+	out := r.sh("stat -c '%n %a' /tmp /home /root /new", mounts(tmpfs("/tmp"), tmpfs("/home", "mode=700"), tmpfs("/root", "mode=1777"), tmpfs("/new")))
+	wantLines(t, out, "/tmp 1777", "/home 700", "/root 1777", "/new 1777")
+}
+
+// MNT-23 MNT-24
+func TestCgroupMount(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", "ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/x 2>&1; cat /proc/self/mountinfo"))
+	res := r.run(b)
+	for _, root := range suite.cgroups {
+		for _, controller := range root.controllers {
+			name := strings.TrimPrefix(controller, "name=")
+			if !strings.Contains("\n"+res.stdout, "\n"+name+"\n") {
+				t.Errorf("/sys/fs/cgroup lacks %s: %s", name, res.stdout)
+			}
+		}
+	}
+	if !strings.Contains(res.stdout, "Read-only file system") {
+		t.Errorf("mkdir in a read-only cgroup mount: %s", res.stdout)
+	}
+	_, table, _ := strings.Cut(res.stdout, "Read-only file system\n")
+	for _, m := range parseMounts(table) {
+		if strings.HasPrefix(m.fstype, "cgroup") && (m.root != "/" && m.root != b.cgroup || !has(m.options, "ro")) {
+			t.Errorf("a cgroup mount shows more than the container's: %+v", m)
+		}
+	}
+}
