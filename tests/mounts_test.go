@@ -172,21 +172,23 @@ func TestTmpfsMode(t *testing.T) {
 // MNT-23 MNT-24
 func TestCgroupMount(t *testing.T) {
 	r := newRuntime(t)
-	b := newBundle(t, args("/bin/sh", "-c", "ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/x 2>&1; cat /proc/self/mountinfo"))
-	res := r.run(b)
+	b := newBundle(t, args("/bin/sh", "-c", "ls /sys/fs/cgroup; echo ---; mkdir /sys/fs/cgroup/x 2>&1; echo ---; cat /proc/self/mountinfo"))
+	parts := strings.Split(r.run(b).stdout, "---\n")
+	if len(parts) != 3 {
+		t.Fatalf("the program printed %q", parts)
+	}
 	for _, root := range suite.cgroups {
 		for _, controller := range root.controllers {
 			name := strings.TrimPrefix(controller, "name=")
-			if !strings.Contains("\n"+res.stdout, "\n"+name+"\n") {
-				t.Errorf("/sys/fs/cgroup lacks %s: %s", name, res.stdout)
+			if !strings.Contains("\n"+parts[0], "\n"+name+"\n") {
+				t.Errorf("/sys/fs/cgroup lacks %s: %s", name, parts[0])
 			}
 		}
 	}
-	if !strings.Contains(res.stdout, "Read-only file system") {
-		t.Errorf("mkdir in a read-only cgroup mount: %s", res.stdout)
+	if !strings.Contains(parts[1], "Read-only file system") {
+		t.Errorf("mkdir in a read-only cgroup mount: %s", parts[1])
 	}
-	_, table, _ := strings.Cut(res.stdout, "Read-only file system\n")
-	for _, m := range parseMounts(table) {
+	for _, m := range parseMounts(parts[2]) {
 		if strings.HasPrefix(m.fstype, "cgroup") && (m.root != "/" && m.root != b.cgroup || !has(m.options, "ro")) {
 			t.Errorf("a cgroup mount shows more than the container's: %+v", m)
 		}

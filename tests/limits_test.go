@@ -1,0 +1,182 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// limit is one value of linux.resources, and the file of each cgroup version
+// that shows it.
+type limit struct {
+	name       string
+	set        func(*specs.LinuxResources)
+	controller string
+	v1, v2     []string // file and value in turn
+}
+
+var limits = []limit{
+	{"CGM-01 limit", func(r *specs.LinuxResources) { memory(r).Limit = ptr(int64(64 << 20)) }, "memory",
+		[]string{"memory.limit_in_bytes", "67108864"}, []string{"memory.max", "67108864"}},
+	{"CGM-01 unlimited", func(r *specs.LinuxResources) { memory(r).Limit = ptr(int64(-1)) }, "memory",
+		[]string{"memory.limit_in_bytes", "9223372036854771712"}, []string{"memory.max", "max"}},
+	{"CGM-11 zero is unset", func(r *specs.LinuxResources) { memory(r).Limit = ptr(int64(0)) }, "memory",
+		[]string{"memory.limit_in_bytes", "9223372036854771712"}, []string{"memory.max", "max"}},
+	{"CGM-02", func(r *specs.LinuxResources) { memory(r).Reservation = ptr(int64(32 << 20)) }, "memory",
+		[]string{"memory.soft_limit_in_bytes", "33554432"}, []string{"memory.low", "33554432"}},
+	{"CGM-03", func(r *specs.LinuxResources) {
+		memory(r).Limit, memory(r).Swap = ptr(int64(64<<20)), ptr(int64(96<<20))
+	}, "memory",
+		[]string{"memory.limit_in_bytes", "67108864", "memory.memsw.limit_in_bytes", "100663296"},
+		[]string{"memory.max", "67108864", "memory.swap.max", "33554432"}},
+	{"CGI-01", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(41))} }, "pids",
+		[]string{"pids.max", "41"}, []string{"pids.max", "41"}},
+	{"CGI-01 unlimited", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(-1))} }, "pids",
+		[]string{"pids.max", "max"}, []string{"pids.max", "max"}},
+	{"CGC-01", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(512)) }, "cpu",
+		[]string{"cpu.shares", "512"}, []string{"cpu.weight", "59"}},
+	{"CGC-01 default", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(1024)) }, "cpu",
+		[]string{"cpu.shares", "1024"}, []string{"cpu.weight", "100"}},
+	{"CGC-02", func(r *specs.LinuxResources) { cpu(r).Quota, cpu(r).Period = ptr(int64(50000)), ptr(uint64(200000)) }, "cpu",
+		[]string{"cpu.cfs_quota_us", "50000", "cpu.cfs_period_us", "200000"}, []string{"cpu.max", "50000 200000"}},
+	{"CGC-02 quota alone", func(r *specs.LinuxResources) { cpu(r).Quota = ptr(int64(50000)) }, "cpu",
+		[]string{"cpu.cfs_quota_us", "50000"}, []string{"cpu.max", "50000 100000"}},
+	{"CGC-04", func(r *specs.LinuxResources) { cpu(r).Quota, cpu(r).Burst = ptr(int64(50000)), ptr(uint64(20000)) }, "cpu",
+		[]string{"cpu.cfs_quota_us", "50000", "cpu.cfs_burst_us", "20000"}, []string{"cpu.max", "50000 100000", "cpu.max.burst", "20000"}},
+	{"CGC-06", func(r *specs.LinuxResources) { cpu(r).Cpus, cpu(r).Mems = "0", "0" }, "cpuset",
+		[]string{"cpuset.cpus", "0", "cpuset.mems", "0"}, []string{"cpuset.cpus", "0", "cpuset.mems", "0"}},
+	{"CGC-07", func(r *specs.LinuxResources) { cpu(r).Idle = ptr(int64(1)) }, "cpu",
+		[]string{"cpu.idle", "1"}, []string{"cpu.idle", "1"}},
+}
+
+func memory(r *specs.LinuxResources) *specs.LinuxMemory {
+	if r.Memory == nil {
+		r.Memory = new(specs.LinuxMemory)
+	}
+	return r.Memory
+}
+
+func cpu(r *specs.LinuxResources) *specs.LinuxCPU {
+	if r.CPU == nil {
+		r.CPU = new(specs.LinuxCPU)
+	}
+	return r.CPU
+}
+
+// CGP-03 CGP-08 OPC-05 and the rows that the table names.
+func TestLimits(t *testing.T) {
+	for _, l := range limits {
+		t.Run(l.name, func(t *testing.T) {
+			r := newRuntime(t)
+			c := r.create(newBundle(t, resources(l.set)))
+			want := l.v2
+			if onV1(l.controller) {
+				want = l.v1
+			}
+			for pair := range slices.Chunk(want, 2) {
+				path := filepath.Join(cgroupDir(t, l.controller, c.bundle.cgroup), pair[0])
+				if got := strings.TrimSpace(readFile(t, path)); got != pair[1] {
+					t.Errorf("%s holds %s, want %s", path, got, pair[1])
+				}
+			}
+			c.start()
+			c.stop()
+			c.delete()
+		})
+	}
+}
+
+// CGI-01: the limit counts.
+func TestPidsLimitHolds(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", "for i in 1 2 3 4 5 6; do sleep 1000 & done; echo all"), resources(func(res *specs.LinuxResources) {
+		res.Pids = &specs.LinuxPids{Limit: ptr(int64(4))}
+	}))
+	if res := r.run(b); strings.Contains(res.stdout, "all") || !strings.Contains(res.stderr, "fork") {
+		t.Errorf("exit %d, %q %q", res.code, res.stdout, res.stderr)
+	}
+}
+
+// CGM-01: the limit ends a program that wants more, in its own cgroup.
+func TestMemoryLimitHolds(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", "tail -c 200m /dev/zero; echo survived"), resources(func(res *specs.LinuxResources) {
+		res.Memory = &specs.LinuxMemory{Limit: ptr(int64(16 << 20)), Swap: ptr(int64(16 << 20))}
+	}))
+	if res := r.run(b); !strings.Contains(res.stdout, "survived") || !strings.Contains(res.stderr, "Killed") {
+		t.Errorf("exit %d, %q %q", res.code, res.stdout, res.stderr)
+	}
+}
+
+// Small limits leave room for the runtime's own part in the container.
+func TestSmallLimits(t *testing.T) {
+	r := newRuntime(t)
+	r.output(newBundle(t, args("/bin/true"), resources(func(res *specs.LinuxResources) {
+		res.Pids = &specs.LinuxPids{Limit: ptr(int64(1))}
+		res.Memory = &specs.LinuxMemory{Limit: ptr(int64(1 << 20))}
+	})))
+}
+
+// CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is.
+func TestCgroupsPath(t *testing.T) {
+	r := newRuntime(t)
+	for path, want := range map[string]string{
+		"/skep-test/" + suite.mark + "/a/b/c":    "/skep-test/" + suite.mark + "/a/b/c",
+		"/../../skep-test/" + suite.mark + "/up": "/skep-test/" + suite.mark + "/up",
+		"relative-" + suite.mark + "/x":          "/skep/relative-" + suite.mark + "/x",
+		"":                                       "",
+	} {
+		c := r.create(newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = path })))
+		if path == "" {
+			want = "/skep/" + c.id
+		}
+		for line := range strings.Lines(readFile(t, procPath(c.pid, "cgroup"))) {
+			fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+			if fields[2] != want {
+				t.Errorf("cgroupsPath %q: %s, want %s", path, fields, want)
+			}
+		}
+		c.delete()
+	}
+	removeCgroups("/skep-test/" + suite.mark + "/a/b")
+	removeCgroups("/skep/relative-" + suite.mark)
+}
+
+// CGP-22: limits of an existing cgroup stay as they are.
+func TestCgroupWithoutResources(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, linux(func(l *specs.Linux) { l.Resources = nil }))
+	dir := makeCgroup(t, "pids", b.cgroup)
+	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte("33"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.create(b)
+	wantLines(t, readFile(t, filepath.Join(dir, "pids.max")), "33")
+}
+
+// CGD-01 CGD-05 CGD-07 DEV-09
+func TestDeviceRules(t *testing.T) {
+	r := newRuntime(t)
+	zero := func(allow bool, access string) specs.LinuxDeviceCgroup {
+		return specs.LinuxDeviceCgroup{Allow: allow, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(11)), Access: access}
+	}
+	deny := specs.LinuxDeviceCgroup{Allow: false, Access: "rwm"}
+	const show = `for m in '<' '>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo open $m; done; : </dev/zero && echo zero`
+	for _, rules := range []struct {
+		list []specs.LinuxDeviceCgroup
+		want []string
+	}{
+		{[]specs.LinuxDeviceCgroup{deny}, []string{"zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "r")}, []string{"open <", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw")}, []string{"open <", "open >", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rwm"), zero(false, "w")}, []string{"open <", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw"), deny}, []string{"zero"}},
+	} {
+		// /dev/kmsg, which no default rule allows.
+		wantLines(t, r.sh("mknod /tmp/kmsg c 1 11; "+show, capabilities("CAP_MKNOD", "CAP_SYSLOG"), resources(func(res *specs.LinuxResources) { res.Devices = rules.list })), rules.want...)
+	}
+}
