@@ -1,10 +1,16 @@
 package cgroups
 
-import specs "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // Write is one value for one file of a container's cgroup.
 type Write struct {
-	Controller string // v1 and v2 name: "memory", "cpu", "blkio" …
+	Controller string // the kernel's name of it: "memory", "cpuset", "blkio" …
 	File       string // name below the container's directory: "pids.max"
 	Value      string
 	Field      string // the setting that asks for it: "linux.resources.pids.limit"
@@ -23,6 +29,21 @@ type Write struct {
 	NotBelow string
 }
 
+// controller is a part of the resources, and how each version expresses it.
+type controller struct {
+	v1, v2 func(*compiler, *specs.LinuxResources)
+}
+
+var controllers = [...]controller{
+	{v1: memoryV1, v2: memoryV2},
+	{v1: cpuV1, v2: cpuV2},
+	{v1: cpuset, v2: cpuset},
+	{v1: pids, v2: pids},
+	{v1: blkioV1, v2: blkioV2},
+	{v1: devicesV1, v2: devicesV2},
+	{v1: unsupported, v2: unsupported},
+}
+
 // Compile turns resources (config-linux.md, control groups) into the writes
 // that set them on a host of the given mode, in an order that the kernel
 // accepts for a new cgroup; [Group.Apply] resolves the orders that depend on
@@ -32,5 +53,120 @@ type Write struct {
 // error joins all problems found; each begins with its JSON path. So do the
 // warnings, for settings that are accepted without being enforced.
 func Compile(mode Mode, r *specs.LinuxResources) (writes []Write, warnings []string, err error) {
-	panic("unfinished")
+	if r == nil {
+		return nil, nil, nil
+	}
+	var c compiler
+	for _, ctl := range controllers {
+		if mode == V2 {
+			ctl.v2(&c, r)
+		} else {
+			ctl.v1(&c, r)
+		}
+	}
+	if mode == None {
+		c.refuse()
+	}
+	if c.errs != nil {
+		return nil, nil, errors.Join(c.errs...)
+	}
+	return c.writes, c.warnings, nil
+}
+
+// compiler collects what the controllers ask for and complain about. Fields
+// are JSON paths below linux.resources.
+type compiler struct {
+	writes   []Write
+	warnings []string
+	errs     []error
+}
+
+const resources = "linux.resources."
+
+// set adds a write that must succeed.
+func (c *compiler) set(controller, file, value, field string) {
+	c.add(Write{Controller: controller, File: file, Value: value, Field: field})
+}
+
+// add adds a write, completing its Field.
+func (c *compiler) add(w Write) {
+	w.Field = resources + w.Field
+	c.writes = append(c.writes, w)
+}
+
+func (c *compiler) warn(field, message string) {
+	c.warnings = append(c.warnings, resources+field+": "+message)
+}
+
+func (c *compiler) fail(field, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf(resources+field+": "+format, args...))
+}
+
+// refuse takes all writes back on a host without cgroups. That devices are not
+// restricted there is only a warning, as every engine asks for it.
+func (c *compiler) refuse() {
+	restricted := false
+	for _, w := range c.writes {
+		switch {
+		case w.Controller == "devices":
+			restricted = restricted || w.File == "devices.deny"
+		case !w.Optional && !w.Else:
+			c.errs = append(c.errs, errors.New(w.Field+": no cgroup hierarchy is mounted"))
+		}
+	}
+	if restricted {
+		c.warn("devices", "rules are not enforced without cgroups")
+	}
+	c.writes = nil
+}
+
+// limit reads a number of which -1 means unlimited. Absent, like 0, is unset:
+// Docker and others send 0 for what the user did not ask for.
+func (c *compiler) limit(field string, v *int64) int64 {
+	switch {
+	case v == nil:
+		return 0
+	case *v < -1:
+		c.fail(field, "%d is neither a limit nor -1", *v)
+		return 0
+	}
+	return *v
+}
+
+// unsupported refuses the settings that no row of controllers implements:
+// leaving them out silently would be a container without its limits.
+func unsupported(c *compiler, r *specs.LinuxResources) {
+	if len(r.HugepageLimits) > 0 {
+		c.fail("hugepageLimits", "not supported")
+	}
+	if n := r.Network; n != nil && n.ClassID != nil {
+		c.fail("network.classID", "not supported")
+	}
+	if n := r.Network; n != nil && len(n.Priorities) > 0 {
+		c.fail("network.priorities", "not supported")
+	}
+	if len(r.Rdma) > 0 {
+		c.fail("rdma", "not supported")
+	}
+	if len(r.Unified) > 0 {
+		c.fail("unified", "not supported")
+	}
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func itoa(n int64) string  { return strconv.FormatInt(n, 10) }
+func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// maxOr writes a limit as v2 does, and the pids controller on v1.
+func maxOr(n int64) string {
+	if n < 0 {
+		return "max"
+	}
+	return itoa(n)
 }

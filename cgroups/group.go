@@ -1,6 +1,14 @@
 package cgroups
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
 
 // Facts is what the state file stores of a [Group], so that another process
 // can find it again.
@@ -14,7 +22,25 @@ type Facts struct {
 }
 
 // Group is the set of a container's cgroups: one directory per hierarchy.
-type Group struct{}
+type Group struct {
+	dirs    []dir
+	created []string
+	planned []string
+}
+
+// dir is a group's directory in one hierarchy.
+type dir struct {
+	name  string // Hierarchy.Name
+	path  string // absolute
+	mount string // where the hierarchy begins; known to New only
+}
+
+func (d dir) isV2() bool { return d.name == "" }
+
+// has tells whether a v1 directory has the controller.
+func (d dir) has(controller string) bool {
+	return slices.Contains(strings.Split(d.name, ","), controller)
+}
 
 // New returns the group that linux.cgroupsPath names; nothing is created yet.
 //
@@ -24,72 +50,152 @@ type Group struct{}
 // of its own is an error. With rootless set, /skep is not below the root but
 // below the parent of this process's own cgroup, where a delegated subtree
 // begins.
-func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) { panic("unfinished") }
+func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
+	name, relative := cgroupsPath, !path.IsAbs(cgroupsPath)
+	if name == "" {
+		name = id
+	}
+	name = path.Join("/", name)
+	if name == "/" {
+		return nil, fmt.Errorf("linux.cgroupsPath: %q names no cgroup of its own", cgroupsPath)
+	}
+	g := new(Group)
+	for _, h := range l.Hierarchies {
+		base := "/"
+		if relative && rootless {
+			base = path.Dir(h.Own)
+		}
+		if relative {
+			base = path.Join(base, "skep")
+		}
+		g.dirs = append(g.dirs, dir{
+			name:  h.Name,
+			path:  path.Join(h.Mount, path.Join("/", base), name),
+			mount: h.Mount,
+		})
+	}
+	return g, nil
+}
 
 // Open returns the group that an earlier process planned or created.
-func Open(f Facts) *Group { panic("unfinished") }
-
-// Plan checks that the container's cgroup is fit to be used and returns what
-// Create is going to make, to be stored before it is made. A directory that
-// exists already must be empty and not frozen.
-func (g *Group) Plan() (Facts, error) { panic("unfinished") }
-
-// Create makes the directories. The writes, which Apply is to do afterwards,
-// tell which controllers must be there; on v2 these, and all others that can
-// be, are enabled along the path. After an error nothing of it is left, and
-// the group is empty. The error is ErrUnavailable if this process may not make
-// cgroups at all.
-func (g *Group) Create(writes []Write) error { panic("unfinished") }
+func Open(f Facts) *Group {
+	g := &Group{created: slices.Clone(f.Created)}
+	for _, name := range slices.Sorted(maps.Keys(f.Paths)) {
+		g.dirs = append(g.dirs, dir{name: name, path: f.Paths[name]})
+	}
+	return g
+}
 
 // Facts returns what the state file is to store once Create has succeeded.
-func (g *Group) Facts() Facts { panic("unfinished") }
-
-// Mode tells by its directories which writes the group understands.
-func (g *Group) Mode() Mode { panic("unfinished") }
+func (g *Group) Facts() Facts {
+	return Facts{Paths: g.Paths(), Created: slices.Clone(g.created)}
+}
 
 // Paths maps each hierarchy's name to the container's absolute directory.
-func (g *Group) Paths() map[string]string { panic("unfinished") }
+func (g *Group) Paths() map[string]string {
+	paths := make(map[string]string, len(g.dirs))
+	for _, d := range g.dirs {
+		paths[d.name] = d.path
+	}
+	return paths
+}
+
+// Mode tells by its directories which writes the group understands.
+func (g *Group) Mode() Mode {
+	v2 := g.V2Dir() != ""
+	switch {
+	case len(g.dirs) == 0:
+		return None
+	case !v2:
+		return V1
+	case len(g.dirs) == 1:
+		return V2
+	}
+	return Hybrid
+}
 
 // TasksFiles returns the file of each v1 hierarchy to which a single-threaded
 // child writes "0" to join.
 //
 // A pid written to cgroup.procs would do the same from outside, but waits for
 // an RCU grace period: about 10 ms instead of 10 µs.
-func (g *Group) TasksFiles() []string { panic("unfinished") }
+func (g *Group) TasksFiles() []string {
+	var files []string
+	for _, d := range g.dirs {
+		if !d.isV2() {
+			files = append(files, d.path+"/tasks")
+		}
+	}
+	return files
+}
 
 // V2Dir returns the directory for CLONE_INTO_CGROUP, "" without a v2 tree.
-func (g *Group) V2Dir() string { panic("unfinished") }
+func (g *Group) V2Dir() string {
+	for _, d := range g.dirs {
+		if d.isV2() {
+			return d.path
+		}
+	}
+	return ""
+}
 
-// Apply does the writes. An error names the setting, the file, the value and
-// the kernel's errno.
-func (g *Group) Apply(writes []Write) error { panic("unfinished") }
+// Plan checks that the container's cgroup is fit to be used and returns what
+// Create is going to make, to be stored before it is made. A directory that
+// exists already must be empty and not frozen: killing, freezing or removing
+// the container would hit the processes of somebody else.
+func (g *Group) Plan() (Facts, error) {
+	g.planned = nil
+	for _, d := range g.dirs {
+		missing, err := missingDirs(d)
+		if err != nil {
+			return Facts{}, err
+		}
+		g.planned = append(g.planned, missing...)
+		if len(missing) > 0 {
+			continue
+		}
+		pids, err := procs(d.path)
+		if err != nil {
+			return Facts{}, err
+		}
+		if len(pids) > 0 {
+			return Facts{}, fmt.Errorf("cgroup %s is not empty: it has %d process(es)", d.path, len(pids))
+		}
+	}
+	if err := g.checkThawed(); err != nil {
+		return Facts{}, err
+	}
+	return Facts{Paths: g.Paths(), Created: slices.Clone(g.planned)}, nil
+}
 
-// Procs returns the processes in the group and below it, in ascending order. A
-// group that is gone has none.
-func (g *Group) Procs() ([]int, error) { panic("unfinished") }
+// checkThawed fails if the group is frozen: its first process would never run.
+func (g *Group) checkThawed() error {
+	switch state, err := g.Freezer(); {
+	case err != nil:
+		return err
+	case state == Frozen:
+		return fmt.Errorf("cgroup %s is frozen", g.freezerDir().path)
+	}
+	return nil
+}
 
-// Freeze stops all processes of the group and returns when they have stopped.
-func (g *Group) Freeze() error { panic("unfinished") }
-
-// Thaw lets the processes of the group run again.
-func (g *Group) Thaw() error { panic("unfinished") }
-
-// Freezer is the state of a group's freezer.
-type Freezer int
-
-const (
-	NoFreezer Freezer = iota // the host has none, or the group is gone
-	Thawed                   // also while it is still freezing
-	Frozen
-)
-
-// Freezer returns whether the group is frozen, be it by an ancestor.
-func (g *Group) Freezer() (Freezer, error) { panic("unfinished") }
-
-// Kill sends a signal to all processes of the group, forks included.
-func (g *Group) Kill(sig unix.Signal) error { panic("unfinished") }
-
-// Remove removes the cgroups which the container made below its own, and of
-// the group's own directories those that Create made. It waits up to 10 s for
-// killed processes to leave. The error names the processes that stay.
-func (g *Group) Remove() error { panic("unfinished") }
+// missingDirs returns the directories on the way to d that do not exist,
+// parents first.
+func missingDirs(d dir) ([]string, error) {
+	var missing []string
+	for p := d.path; p != d.mount; p = path.Dir(p) {
+		st, err := os.Lstat(p)
+		switch {
+		case err == nil && st.IsDir():
+			slices.Reverse(missing)
+			return missing, nil
+		case err == nil:
+			return nil, fmt.Errorf("cgroup %s is not a directory", p)
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, err
+		}
+		missing = append(missing, p)
+	}
+	slices.Reverse(missing)
+	return missing, nil
+}

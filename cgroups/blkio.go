@@ -1,0 +1,106 @@
+package cgroups
+
+import (
+	"fmt"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func blkioV1(c *compiler, r *specs.LinuxResources) {
+	b := r.BlockIO
+	if b == nil {
+		return
+	}
+	if w := weight(c, "blockIO.weight", b.Weight); w != 0 {
+		blkioWeight(c, "weight", utoa(w), "blockIO.weight")
+	}
+	if w := weight(c, "blockIO.leafWeight", b.LeafWeight); w != 0 {
+		c.set("blkio", "blkio.leaf_weight", utoa(w), "blockIO.leafWeight")
+	}
+	for i, d := range b.WeightDevice {
+		weightDevice(c, fmt.Sprintf("blockIO.weightDevice[%d]", i), d)
+	}
+	for _, t := range throttles(b) {
+		for i, d := range t.devices {
+			field := t.field + "[" + strconv.Itoa(i) + "]"
+			dev := blockDevice(c, field, d.LinuxBlockIODevice)
+			c.set("blkio", t.file, dev+" "+utoa(d.Rate), field)
+		}
+	}
+}
+
+// blkioV2 has nothing to do for the zeros that Docker always sends.
+func blkioV2(c *compiler, r *specs.LinuxResources) {
+	b := r.BlockIO
+	if b == nil {
+		return
+	}
+	if deref(b.Weight) != 0 {
+		c.fail("blockIO.weight", "not supported on cgroup v2")
+	}
+	if deref(b.LeafWeight) != 0 {
+		c.fail("blockIO.leafWeight", notOnV2)
+	}
+	if len(b.WeightDevice) > 0 {
+		c.fail("blockIO.weightDevice", "not supported on cgroup v2")
+	}
+	for _, t := range throttles(b) {
+		if len(t.devices) > 0 {
+			c.fail(t.field, "not supported on cgroup v2")
+		}
+	}
+}
+
+type throttle struct {
+	field, file string
+	devices     []specs.LinuxThrottleDevice
+}
+
+func throttles(b *specs.LinuxBlockIO) [4]throttle {
+	return [...]throttle{
+		{"blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", b.ThrottleReadBpsDevice},
+		{"blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", b.ThrottleWriteBpsDevice},
+		{"blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", b.ThrottleReadIOPSDevice},
+		{"blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", b.ThrottleWriteIOPSDevice},
+	}
+}
+
+// blkioWeight sets a weight in the file of the scheduler that the kernel has:
+// CFQ's, which 5.0 removed, or BFQ's.
+func blkioWeight(c *compiler, file, value, field string) {
+	c.set("blkio", "blkio."+file, value, field)
+	c.add(Write{Controller: "blkio", File: "blkio.bfq." + file, Value: value, Field: field, Else: true})
+}
+
+func weightDevice(c *compiler, field string, d specs.LinuxWeightDevice) {
+	dev := blockDevice(c, field, d.LinuxBlockIODevice)
+	if d.Weight == nil && d.LeafWeight == nil {
+		c.fail(field, "has neither weight nor leafWeight")
+	}
+	// Here 0 is a value: it takes an earlier weight of the device back.
+	if d.Weight != nil {
+		w := weight(c, field+".weight", d.Weight)
+		blkioWeight(c, "weight_device", dev+" "+utoa(w), field+".weight")
+	}
+	if d.LeafWeight != nil {
+		w := weight(c, field+".leafWeight", d.LeafWeight)
+		c.set("blkio", "blkio.leaf_weight_device", dev+" "+utoa(w), field+".leafWeight")
+	}
+}
+
+// weight reads a weight of 10 to 1000, or 0 for unset.
+func weight(c *compiler, field string, v *uint16) uint64 {
+	w := deref(v)
+	if w != 0 && (w < 10 || w > 1000) {
+		c.fail(field, "%d is not within 10 and 1000", w)
+	}
+	return uint64(w)
+}
+
+func blockDevice(c *compiler, field string, d specs.LinuxBlockIODevice) string {
+	if d.Major < 0 || d.Minor < 0 {
+		c.fail(field, "%d:%d is no device", d.Major, d.Minor)
+	}
+	return itoa(d.Major) + ":" + itoa(d.Minor)
+}

@@ -1,0 +1,170 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Create makes the directories. The writes, which Apply is to do afterwards,
+// tell which controllers must be there; on v2 these, and all others that can
+// be, are enabled along the path. After an error nothing of it is left, and
+// the group is empty, so that Kill and Remove touch nothing. The error is ErrUnavailable if this process may not make
+// cgroups at all.
+func (g *Group) Create(writes []Write) error {
+	if len(g.dirs) == 0 {
+		return fmt.Errorf("%w: no hierarchy is mounted", ErrUnavailable)
+	}
+	err := g.create(writes)
+	if err != nil {
+		// Children first; a parent that somebody else uses by now stays.
+		for _, p := range slices.Backward(g.created) {
+			unix.Rmdir(p)
+		}
+		*g = Group{}
+	}
+	return err
+}
+
+func (g *Group) create(writes []Write) error {
+	if g.planned == nil {
+		if _, err := g.Plan(); err != nil {
+			return err
+		}
+	}
+	for _, w := range writes {
+		if _, err := g.dirOf(w.Controller); err != nil && !w.Optional {
+			return explain(w, err)
+		}
+	}
+	for _, d := range g.dirs {
+		if err := g.makeDir(d, writes); err != nil {
+			if isRefused(err) {
+				return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			}
+			return err
+		}
+	}
+	return g.checkThawed() // an ancestor may be frozen
+}
+
+// makeDir makes the directories from the mount down to d.
+func (g *Group) makeDir(d dir, writes []Write) error {
+	names := strings.Split(strings.TrimPrefix(d.path, d.mount+"/"), "/")
+	var err error
+	// Another container's removal may take a shared parent away under our feet.
+	for range 10 {
+		parent := d.mount
+		for _, name := range names {
+			p := path.Join(parent, name)
+			if err = g.makeOne(d, parent, p, writes); err != nil {
+				break
+			}
+			parent = p
+		}
+		if !isGone(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// makeOne makes one directory and what the next one, or the container's first
+// process, needs to find in it.
+func (g *Group) makeOne(d dir, parent, p string, writes []Write) error {
+	if d.isV2() && g.Mode() == V2 {
+		if err := enable(parent, writes); err != nil {
+			return err
+		}
+	}
+	err := os.Mkdir(p, 0o755)
+	switch {
+	case err == nil:
+		if !slices.Contains(g.created, p) {
+			g.created = append(g.created, p)
+		}
+	case !errors.Is(err, unix.EEXIST):
+		return err
+	case p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
+		return fmt.Errorf("cgroup %s was made by somebody else at the same time", p)
+	}
+	if d.has("cpuset") {
+		return inheritCpuset(parent, p)
+	}
+	return nil
+}
+
+// inheritCpuset fills an empty v1 cpuset, which no process can join, with what
+// its parent has.
+func inheritCpuset(parent, p string) error {
+	for _, file := range [...]string{"/cpuset.cpus", "/cpuset.mems"} {
+		value, err := readFile(p + file)
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(value) != "" {
+			continue
+		}
+		if value, err = readFile(parent + file); err != nil {
+			return err
+		}
+		if err := writeFile(p+file, strings.TrimSpace(value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enable turns on for the children of a v2 directory every controller that it
+// has: limits come by update, and statistics are wanted without limits. What
+// cannot be enabled is an error only if one of the writes needs it.
+func enable(p string, writes []Write) error {
+	available, err := readFile(p + "/cgroup.controllers")
+	if err != nil {
+		return err
+	}
+	enabled, err := readFile(p + "/cgroup.subtree_control")
+	if err != nil {
+		return err
+	}
+	have := strings.Fields(enabled)
+	var missing []string
+	for _, name := range strings.Fields(available) {
+		if !slices.Contains(have, name) {
+			missing = append(missing, name)
+		}
+	}
+	failed := enableEach(p+"/cgroup.subtree_control", missing)
+	for _, w := range writes {
+		if w.Optional || slices.Contains(have, w.Controller) {
+			continue
+		}
+		if !slices.Contains(missing, w.Controller) {
+			return fmt.Errorf("%s: the %s controller is not available in %s", w.Field, w.Controller, p)
+		}
+		if err := failed[w.Controller]; err != nil {
+			return fmt.Errorf("%s: enable the %s controller in %s: %w", w.Field, w.Controller, p, err)
+		}
+	}
+	return nil
+}
+
+// enableEach enables all controllers at once if the kernel lets it, else one by
+// one. It returns the errors of those that cannot be enabled.
+func enableEach(file string, names []string) map[string]error {
+	if len(names) == 0 || writeFile(file, "+"+strings.Join(names, " +")) == nil {
+		return nil
+	}
+	failed := make(map[string]error)
+	for _, name := range names {
+		if err := writeFile(file, "+"+name); err != nil {
+			failed[name] = err
+		}
+	}
+	return failed
+}

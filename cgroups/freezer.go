@@ -1,0 +1,189 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Freezer is the state of a group's freezer.
+type Freezer int
+
+const (
+	NoFreezer Freezer = iota // the host has none, or the group is gone
+	Thawed                   // also while it is still freezing
+	Frozen
+)
+
+// freezeTimeout bounds the wait for processes that do not freeze: those in
+// uninterruptible sleep, or on v1 a parent waiting for its vfork.
+const freezeTimeout = 10 * time.Second
+
+// Freezer returns whether the group is frozen, be it by an ancestor.
+func (g *Group) Freezer() (Freezer, error) {
+	d := g.freezerDir()
+	file, frozen := "/freezer.state", "FROZEN"
+	if d.isV2() {
+		file, frozen = "/cgroup.events", "frozen 1"
+	}
+	if d.path == "" {
+		return NoFreezer, nil
+	}
+	state, err := readFile(d.path + file)
+	switch {
+	case isGone(err):
+		return NoFreezer, nil
+	case err != nil:
+		return NoFreezer, err
+	case strings.Contains(state, frozen):
+		return Frozen, nil
+	}
+	return Thawed, nil
+}
+
+// Freeze stops all processes of the group and returns when they have stopped.
+// If some do not within 10 s, it thaws the others again.
+func (g *Group) Freeze() error {
+	if err := g.freeze(freezeTimeout); err != nil {
+		return errors.Join(err, g.thaw())
+	}
+	return nil
+}
+
+// Thaw lets the processes of the group run again.
+func (g *Group) Thaw() error {
+	if err := g.thaw(); err != nil {
+		return err
+	}
+	return g.awaitFreezer(Thawed, freezeTimeout)
+}
+
+// freezerDir returns the directory whose freezer is used, with an empty path
+// if there is none. A host that has v1's freezer expects to see it used.
+func (g *Group) freezerDir() dir {
+	for _, d := range g.dirs {
+		if d.has("freezer") {
+			return d
+		}
+	}
+	return dir{path: g.V2Dir()}
+}
+
+func (g *Group) freeze(timeout time.Duration) error {
+	d := g.freezerDir()
+	if d.path == "" {
+		return errors.New("freeze: the freezer controller is not mounted")
+	}
+	file, value := "/cgroup.freeze", "1"
+	if !d.isV2() {
+		file, value = "/freezer.state", "FROZEN"
+	}
+	if err := writeFile(d.path+file, value); err != nil {
+		return err
+	}
+	return g.awaitFreezer(Frozen, timeout)
+}
+
+// thaw does not wait: the processes leave the freezer one after the other.
+func (g *Group) thaw() error {
+	d := g.freezerDir()
+	if d.path == "" {
+		return nil
+	}
+	file, value := "/cgroup.freeze", "0"
+	if !d.isV2() {
+		file, value = "/freezer.state", "THAWED"
+	}
+	if err := writeFile(d.path+file, value); err != nil && !isGone(err) {
+		return err
+	}
+	return nil
+}
+
+// awaitFreezer waits until the freezer has the state.
+func (g *Group) awaitFreezer(want Freezer, timeout time.Duration) error {
+	d := g.freezerDir()
+	deadline := time.Now().Add(timeout)
+	for pause := firstPause; ; pause = nextPause(pause) {
+		now, err := g.Freezer()
+		switch {
+		case err != nil:
+			return err
+		case now == want, now == NoFreezer:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("cgroup %s is still not %s after %v", d.path, want, timeout)
+		}
+		if !d.isV2() {
+			time.Sleep(pause) // v1 tells no event; reading the state is what updates it
+			continue
+		}
+		if err := waitEvent(d.path, want.event(), time.Until(deadline)); err != nil {
+			return err
+		}
+	}
+}
+
+// String returns the state in words.
+func (f Freezer) String() string {
+	switch f {
+	case Thawed:
+		return "thawed"
+	case Frozen:
+		return "frozen"
+	}
+	return "without freezer"
+}
+
+// event returns the line in cgroup.events that tells the state.
+func (f Freezer) event() string {
+	if f == Frozen {
+		return "frozen 1"
+	}
+	return "frozen 0"
+}
+
+// Pauses between looks at a thing that tells no event double from the first to
+// the longest.
+const (
+	firstPause   = 100 * time.Microsecond
+	longestPause = 10 * time.Millisecond
+)
+
+func nextPause(d time.Duration) time.Duration { return min(2*d, longestPause) }
+
+// waitEvent waits until the cgroup.events file of a v2 directory contains the
+// line, or the time is over, or the cgroup is gone.
+func waitEvent(dir, line string, timeout time.Duration) error {
+	file := dir + "/cgroup.events"
+	fd, err := openFile(file, unix.O_RDONLY)
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	deadline := time.Now().Add(timeout)
+	for {
+		// Poll reports what changed since the last read.
+		events, err := readFrom(fd, file)
+		if isGone(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		left := time.Until(deadline)
+		if strings.Contains(events, line) || left <= 0 {
+			return nil
+		}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
+			return fmt.Errorf("poll %s: %w", file, err)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// removeTimeout bounds the wait for killed processes to leave.
+const removeTimeout = 10 * time.Second
+
+// Remove removes the cgroups which the container made below its own, and of
+// the group's own directories those that Create made; a parent that others use
+// by now stays. It waits up to 10 s for killed processes to leave. The error
+// names the processes that stay.
+func (g *Group) Remove() error {
+	deadline := time.Now().Add(removeTimeout)
+	for _, d := range g.dirs {
+		if err := g.removeDir(d, deadline); err != nil {
+			return err
+		}
+	}
+	for _, p := range slices.Backward(g.created) {
+		if err := rmdir(p); err != nil && !isBusy(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Group) removeDir(d dir, deadline time.Time) error {
+	for pause := firstPause; ; pause = nextPause(pause) {
+		err := g.removeTree(d.path)
+		if !isBusy(err) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return g.stillBusy(d.path, err)
+		}
+		// The v2 tree tells when the last process has left, which it does in
+		// all hierarchies at once.
+		if v2 := g.V2Dir(); v2 == "" || isEmpty(v2) {
+			time.Sleep(pause)
+		} else if err := waitEvent(v2, "populated 0", time.Until(deadline)); err != nil {
+			return err
+		}
+	}
+}
+
+// removeTree removes the directories below dir, children first, and dir itself
+// if it was created.
+func (g *Group) removeTree(dir string) error {
+	own := slices.Contains(g.created, dir)
+	if own {
+		// Mostly there is nothing below.
+		if err := rmdir(dir); !isBusy(err) {
+			return err
+		}
+	}
+	dirs, err := subtree(dir)
+	if err != nil {
+		return err
+	}
+	for i, p := range slices.Backward(dirs) {
+		if i == 0 && !own {
+			break
+		}
+		if err := rmdir(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rmdir removes a cgroup, if it exists. A read-only mount refuses before it
+// looks whether there is anything to remove.
+func rmdir(p string) error {
+	err := unix.Rmdir(p)
+	switch {
+	case err == nil, isGone(err):
+		return nil
+	case err == unix.EROFS:
+		if _, missing := os.Lstat(p); isGone(missing) {
+			return nil
+		}
+	}
+	return &os.PathError{Op: "rmdir", Path: p, Err: err}
+}
+
+func isEmpty(v2 string) bool {
+	events, err := readFile(v2 + "/cgroup.events")
+	return err != nil || !strings.Contains(events, "populated 1")
+}
+
+func (g *Group) stillBusy(dir string, err error) error {
+	pids, listErr := procs(dir)
+	if len(pids) == 0 {
+		return errors.Join(fmt.Errorf("%w, after %v", err, removeTimeout), listErr)
+	}
+	var list []byte
+	for i, pid := range pids {
+		if i > 0 {
+			list = append(list, ", "...)
+		}
+		list = strconv.AppendInt(list, int64(pid), 10)
+	}
+	return fmt.Errorf("%w: still has process %s after %v", err, list, removeTimeout)
+}
