@@ -121,16 +121,32 @@ func TestSmallLimits(t *testing.T) {
 	})))
 }
 
-// CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is.
+// CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is, wherever the caller is.
 func TestCgroupsPath(t *testing.T) {
 	r := newRuntime(t)
+	caller := "/skep-test/" + suite.mark + "/caller"
+	enter := ""
+	for _, root := range suite.cgroups {
+		dir := filepath.Join(root.dir, caller)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(dir) // what stays, the leak check sees
+		if slices.Contains(root.controllers, "cpuset") {
+			copyCpuset(t, filepath.Dir(filepath.Dir(dir)))
+			copyCpuset(t, filepath.Dir(dir))
+			copyCpuset(t, dir)
+		}
+		enter += "echo $$ >" + dir + "/cgroup.procs; "
+	}
 	for path, want := range map[string]string{
 		"/skep-test/" + suite.mark + "/a/b/c":    "/skep-test/" + suite.mark + "/a/b/c",
 		"/../../skep-test/" + suite.mark + "/up": "/skep-test/" + suite.mark + "/up",
 		"relative-" + suite.mark + "/x":          "/skep/relative-" + suite.mark + "/x",
 		"":                                       "",
 	} {
-		c := r.create(newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = path })))
+		b := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = path }))
+		c := r.make(b, call{args: []string{"create"}, wrap: []string{"/bin/sh", "-c", enter + `exec "$@"`, "sh"}})
 		if path == "" {
 			want = "/skep/" + c.id
 		}
@@ -144,6 +160,18 @@ func TestCgroupsPath(t *testing.T) {
 	}
 	removeCgroups("/skep-test/" + suite.mark + "/a/b")
 	removeCgroups("/skep/relative-" + suite.mark)
+}
+
+// copyCpuset fills a new v1 cpuset from its parent: without it no process can
+// enter.
+func copyCpuset(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		value := readFile(t, filepath.Join(filepath.Dir(dir), name))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // CGP-22: limits of an existing cgroup stay as they are.
