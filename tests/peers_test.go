@@ -1,0 +1,176 @@
+package tests
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// observe prints what a program can see of its container, in sections of
+// lines "key: value". It makes no directory: one recorded filter kills that.
+const observe = `
+section() { echo "== $1"; }
+section mount; cat /proc/self/mountinfo
+section status; cat /proc/1/status
+section limits; tail -n +2 /proc/1/limits | sed 's/   */: /'
+section environment; tr '\0' '\n' </proc/1/environ | sed 's/=/: /'
+section dev; find /dev | while read -r f; do
+	if [ -L "$f" ]; then echo "$f: $(readlink "$f")"; else echo "$f: $(stat -c '%A %u %g %t:%T' "$f")"; fi
+done
+section other
+echo "hostname: $(hostname)"
+echo "domainname: $(cat /proc/sys/kernel/domainname)"
+echo "umask: $(umask)"
+echo "cwd: $(pwd)"
+echo "descriptors: $(ls /proc/1/fd | xargs)"
+echo "oom_score_adj: $(cat /proc/1/oom_score_adj)"
+echo "cgroup namespace: $(cut -d: -f3 /proc/1/cgroup | sort -u | xargs)"
+for s in kernel/msgmax net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range; do
+	echo "sysctl $s: $(cat /proc/sys/$s 2>&1)"
+done
+echo "interfaces: $(ip -o link | cut -d' ' -f2,3 | xargs)"
+exit 7
+`
+
+// observation maps "section key" to a value.
+type observation map[string]string
+
+// statusKeys are the lines of /proc/1/status that a runtime decides about.
+var statusKeys = []string{
+	"Umask", "Tgid", "Uid", "Gid", "Groups", "Threads", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
+	"NoNewPrivs", "Seccomp", "Speculation_Store_Bypass", "Cpus_allowed_list",
+}
+
+// allowedDifferences lists what may differ between the peer and the runtime
+// under test: a bundle, a key, and why.
+var allowedDifferences = []struct {
+	bundle, key *regexp.Regexp
+	reason      string
+}{}
+
+// TestPeersRecorded runs the recorded bundles under runc and under the
+// runtime under test, and compares what the program and the host see.
+func TestPeersRecorded(t *testing.T) {
+	peer, err := exec.LookPath("runc")
+	if err != nil {
+		t.Fatal("the peer to compare with is missing: install runc")
+	}
+	for name, spec := range recorded(t) {
+		t.Run(name, func(t *testing.T) {
+			theirs := observeWith(t, peer, spec)
+			ours := observeWith(t, suite.binary, spec)
+			for _, key := range slices.Sorted(maps.Keys(merge(theirs, ours))) {
+				if theirs[key] != ours[key] && !allowed(name, key) {
+					t.Errorf("%s\n  runc: %s\n  ours: %s", key, quote(theirs, key), quote(ours, key))
+				}
+			}
+		})
+	}
+}
+
+func merge(a, b observation) observation {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+func quote(o observation, key string) string {
+	if v, ok := o[key]; ok {
+		return fmt.Sprintf("%q", v)
+	}
+	return "absent"
+}
+
+func allowed(bundle, key string) bool {
+	for _, d := range allowedDifferences {
+		if d.bundle.MatchString(bundle) && d.key.MatchString(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// observeWith runs the bundle once to its end and once to the state created,
+// where the host's side is looked at.
+func observeWith(t *testing.T, binary string, spec specs.Spec) observation {
+	t.Helper()
+	r := newRuntimeOf(t, binary)
+	b := recordedBundle(t, spec, args("/bin/sh", "-c", observe))
+	seen := make(observation)
+	res := r.run(b)
+	seen["exit code"] = fmt.Sprint(res.code)
+	seen["stderr"] = res.stderr
+	local := strings.NewReplacer(b.dir, "BUNDLE", b.cgroup, "CGROUP")
+	section := ""
+	for line := range strings.Lines(res.stdout) {
+		line = strings.TrimSuffix(line, "\n")
+		if name, ok := strings.CutPrefix(line, "== "); ok {
+			section = name
+			continue
+		}
+		if section == "mount" {
+			for _, m := range parseMounts(line) {
+				seen["mount "+m.point] += local.Replace(m.comparable())
+			}
+			continue
+		}
+		key, value, _ := strings.Cut(line, ":")
+		if section != "status" || slices.Contains(statusKeys, key) {
+			seen[section+" "+key] = local.Replace(strings.Join(strings.Fields(value), " "))
+		}
+	}
+
+	c := r.create(b)
+	maps.Copy(seen, cgroupFiles(t, b))
+	seen["host cgroup"] = local.Replace(readFile(t, procPath(c.pid, "cgroup")))
+	seen["host uid_map"] = readFile(t, procPath(c.pid, "uid_map"))
+	seen["host gid_map"] = readFile(t, procPath(c.pid, "gid_map"))
+	c.delete()
+	return seen
+}
+
+var peerGroup = regexp.MustCompile(`:\d+`)
+
+// comparable describes a mount without ids, device and peer group numbers.
+func (m mountLine) comparable() string {
+	return fmt.Sprintf("[%s %s %s %s %s %s]", m.root, sorted(m.options), peerGroup.ReplaceAllString(m.tags, ""), m.fstype, m.source, sorted(m.super))
+}
+
+func sorted(list string) string {
+	words := strings.Split(list, ",")
+	slices.Sort(words)
+	return strings.Join(words, ",")
+}
+
+// cgroupFiles reads what limits can be written to, from the host's side.
+func cgroupFiles(t *testing.T, b bundle) observation {
+	t.Helper()
+	files := map[string][]string{
+		"devices": {"devices.list"},
+		"memory":  {"memory.swappiness", "memory.oom_control", "memory.use_hierarchy", "memory.high"},
+		"blkio":   {"blkio.weight", "blkio.bfq.weight"},
+	}
+	for _, l := range limits {
+		for pair := range slices.Chunk(append(slices.Clone(l.v1), l.v2...), 2) {
+			files[l.controller] = append(files[l.controller], pair[0])
+		}
+	}
+	seen := make(observation)
+	for controller, names := range files {
+		for _, name := range names {
+			content, err := os.ReadFile(filepath.Join(cgroupDir(t, controller, b.cgroup), name))
+			if err == nil { // else not in this version, or not in this kernel
+				seen["cgroup "+name] = string(content)
+			}
+		}
+	}
+	return seen
+}

@@ -1,0 +1,79 @@
+package tests
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// recorded returns the configurations that containerd wrote and that can run
+// by themselves: without joined namespaces and without hooks.
+func recorded(t *testing.T) map[string]specs.Spec {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/bundles/containerd-[0-9]*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]specs.Spec)
+	for _, path := range paths {
+		var spec specs.Spec
+		if err := json.Unmarshal([]byte(readFile(t, path)), &spec); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		joins := slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Path != "" })
+		if !joins && spec.Hooks == nil {
+			found[strings.TrimSuffix(filepath.Base(path), ".json")] = spec
+		}
+	}
+	if len(found) < 10 {
+		t.Fatalf("only %d recorded bundles in testdata/bundles", len(found))
+	}
+	return found
+}
+
+// recordedBundle makes a bundle of a recorded configuration.
+func recordedBundle(t *testing.T, spec specs.Spec, edits ...edit) bundle {
+	t.Helper()
+	replace := func(s *specs.Spec) {
+		path := s.Linux.CgroupsPath
+		*s = spec
+		linux := *spec.Linux // the other runtime's bundle shares it
+		process := *spec.Process
+		s.Linux, s.Process = &linux, &process
+		s.Linux.CgroupsPath = path
+	}
+	b := newBundle(t, append([]edit{replace}, edits...)...)
+	for _, m := range spec.Mounts {
+		if !strings.HasPrefix(m.Source, "binds/") {
+			continue
+		}
+		// Managers bind their own copies of files below /etc, and directories.
+		path := filepath.Join(b.dir, m.Source)
+		if strings.HasPrefix(m.Destination, "/etc/") {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, path, "of the manager\n")
+		} else if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if maps := spec.Linux.UIDMappings; len(maps) > 0 {
+		b.chown(int(maps[0].HostID), int(spec.Linux.GIDMappings[0].HostID))
+	}
+	return b
+}
+
+// What a manager wrote runs to its end.
+func TestRecordedBundles(t *testing.T) {
+	for name, spec := range recorded(t) {
+		t.Run(name, func(t *testing.T) {
+			wantLines(t, newRuntime(t).output(recordedBundle(t, spec)), "ready")
+		})
+	}
+}
