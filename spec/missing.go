@@ -8,16 +8,16 @@ import (
 )
 
 // Some members are REQUIRED although their Go type shows absence as a valid 0
-// or false: {"user": {}} must not mean root. Finding them takes a walk over
+// or false: {"user": {"gid": 5}} must not mean root. Finding them takes a walk over
 // the document, so a census comes first: when a member that decoded to zero is
 // named in the text at least as often as the document needs it, none is taken
 // to be missing. That costs a few microseconds.
 
-// required lists such members by the type that has them.
+// required lists such members by the type that has them. An absent user is
+// not among them: samples of the specification and process files in use have
+// none and mean root.
 func required(t reflect.Type) []string {
 	switch t {
-	case reflect.TypeFor[specs.Process]():
-		return []string{"user"}
 	case reflect.TypeFor[specs.User]():
 		return []string{"uid", "gid"}
 	case reflect.TypeFor[specs.POSIXRlimit]():

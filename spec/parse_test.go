@@ -111,7 +111,7 @@ func TestParseErrors(t *testing.T) {
 // Members that decode to zero when they are missing.
 func TestParseMissing(t *testing.T) {
 	tests := []struct{ raw, path string }{
-		{base(`,"process":{"cwd":"/"}`), "process.user"},                                                                                     // USR-01
+		{base(`,"process":{"cwd":"/","user":{}}`), "process.user.uid"},                                                                       // USR-01
 		{base(`,"process":{"cwd":"/","user":{"gid":1}}`), "process.user.uid"},                                                                // USR-01
 		{base(`,"process":{"cwd":"/","user":{"uid":1}}`), "process.user.gid"},                                                                // USR-02
 		{process(`,"rlimits":[{"type":"RLIMIT_CORE","hard":1}]`), "process.rlimits[0].soft"},                                                 // RLIM-02
@@ -135,6 +135,7 @@ func TestParseMissing(t *testing.T) {
 	// Escaped and null members are there.
 	for _, raw := range []string{
 		base(`,"process":{"cwd":"/","user":{"\u0075id":0,"gid":0}}`),
+		base(`,"process":{"cwd":"/"}`),
 		base(`,"linux":{"devices":[{"path":"/a","type":"p"}]}`),
 	} {
 		if _, _, err := Parse([]byte(raw)); err != nil {
