@@ -16,8 +16,9 @@ LIBSECCOMP := $(CURDIR)/build/libseccomp
 # Empty in an unpacked archive; the version itself stands in VERSION.
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
 
+# Go's build cache does not see another libseccomp at the same path; it sees the macro.
 STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
-	CGO_CFLAGS="-O2 -I$(LIBSECCOMP)/kernel" \
+	CGO_CFLAGS="-O2 -I$(LIBSECCOMP)/kernel -DLIBSECCOMP_BUILT=$$(cksum <$(LIBSECCOMP)/built-from | cut -d' ' -f1)" \
 	PKG_CONFIG_LIBDIR=$(LIBSECCOMP)/lib/pkgconfig
 
 # Not in go.mod: a linter's dependencies are no business of whoever imports skep.

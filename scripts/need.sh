@@ -64,7 +64,11 @@ if [ "$(id -u)" != 0 ]; then
 	die "missing packages; as root: apt-get install ${packages[*]}"
 fi
 export DEBIAN_FRONTEND=noninteractive
-install() { apt-get -q -y --no-install-recommends install "${packages[@]}" >&2; }
+install() { apt-get -q -y --no-install-recommends install "${packages[@]}"; }
+
+echo "installing ${packages[*]}"
 # The package lists of a fresh machine are empty or old, but most machines need no
-# update, which takes longer than the installation.
-install || { apt-get -q update >&2 && install; } || die "apt-get cannot install: ${packages[*]}"
+# update, which takes longer than the installation. So it is tried without first; what
+# is wrong is told by the second attempt.
+install >/dev/null 2>&1 || { apt-get -q update && install; } >&2 ||
+	die "apt-get cannot install: ${packages[*]}"
