@@ -51,6 +51,9 @@ func compile(p *specs.LinuxSeccomp) (bpf []byte, warnings []string, err error) {
 	return bpf, c.warnings, checkProgram(bpf)
 }
 
+// emptyFilter returns a filter without rules for the native architecture. The
+// attributes NNP, TSYNC, LOG and SSB stay as they are: they matter only when
+// libseccomp loads the filter itself.
 func emptyFilter(def libseccomp.ScmpAction) (*libseccomp.ScmpFilter, error) {
 	filter, err := libseccomp.NewFilter(def)
 	if err != nil {
@@ -114,7 +117,10 @@ func (c *compiler) addSyscall(path string, call specs.LinuxSyscall) error {
 		if act == c.defaultAction {
 			continue
 		}
-		if err := c.addRules(nr, act, conds); err != nil {
+		switch err := c.addRules(nr, act, conds); {
+		case err == unix.EEXIST:
+			return fmt.Errorf("%s.names[%d]: %s: an earlier rule has another action for the same condition", path, i, name)
+		case err != nil:
 			return fmt.Errorf("%s.names[%d]: %s: %w", path, i, name, err)
 		}
 	}

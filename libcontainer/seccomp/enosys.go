@@ -13,6 +13,9 @@ import (
 const (
 	// x32Bit marks the calls of the x32 ABI, which shares AUDIT_ARCH_X86_64.
 	x32Bit = 0x40000000
+	// x32Private is the first of the calls that only x32 has (512 to 547);
+	// new calls get lower numbers, the same as on x86-64.
+	x32Private = x32Bit + 512
 	// armPrivate is the first of the private calls of 32-bit ARM (cacheflush,
 	// set_tls …), far above the numbers that new calls get.
 	armPrivate = 0x0f0000
@@ -52,7 +55,7 @@ func newerCalls(archs []libseccomp.ScmpArch, calls []specs.LinuxSyscall) []numbe
 		r := numberRange{arch: auditArch(arch), last: x32Bit - 1}
 		switch arch {
 		case libseccomp.ArchX32:
-			r.last = 2*x32Bit - 1
+			r.last = x32Private - 1
 		case libseccomp.ArchARM:
 			r.last = armPrivate - 1
 		}

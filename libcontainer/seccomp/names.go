@@ -11,8 +11,9 @@ import (
 	"skep/spec"
 )
 
-// maxErrno is the kernel's MAX_ERRNO; seccomp(2) silently lowers larger values.
-const maxErrno = 4095
+// maxErrno is the highest errno that libseccomp accepts, one below the kernel's
+// MAX_ERRNO, to which seccomp(2) silently lowers larger values.
+const maxErrno = 4094
 
 // parseAction returns libseccomp's action for name. errnoRet, at errnoPath, is
 // the errno of ERRNO and the message of TRACE, EPERM if absent; with any other
