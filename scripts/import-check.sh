@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the Go program that README.md shows, in a module of its own that finds skep
-# through a replace line, as README.md says. A bundle that does not exist then tells
-# that the program runs and reports errors.
+# through a replace line, as README.md says; and runs it where there is no bundle, which
+# it has to say.
 set -euo pipefail
 here=$(realpath "$(dirname "$0")/..")
 
@@ -18,4 +18,14 @@ go mod init example.org/importer
 go mod edit -require=skep@v0.0.0 -replace="skep=$here"
 go mod tidy
 go build -o importer .
-echo "import-check: README.md's program builds in a module of its own"
+if out=$(./importer 2>&1); then
+	echo "import-check: README.md's program made a container without a bundle: $out" >&2
+	exit 1
+fi
+case $out in
+*hive*) echo "import-check: README.md's program builds and says: $out" ;;
+*)
+	echo "import-check: README.md's program does not name the bundle it misses: $out" >&2
+	exit 1
+	;;
+esac

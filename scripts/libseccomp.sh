@@ -60,9 +60,11 @@ fetch() {
 		-o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
 	# A source list that does not answer is no reason to stop: the next command tells
 	# whether the one that matters did.
-	apt-get -q "${opts[@]}" update >&2 || true
-	(cd "$1" && apt-get -q "${opts[@]}" --only-source source libseccomp >&2) ||
+	apt-get -q "${opts[@]}" update >"$1/log" 2>&1 || true
+	(cd "$1" && apt-get -q "${opts[@]}" --only-source source libseccomp >>log 2>&1) || {
+		cat "$1/log" >&2
 		die "cannot fetch libseccomp's source package; give an unpacked release with LIBSECCOMP_SRC=DIR"
+	}
 	mv "$1"/libseccomp-*/ "$1/src"
 }
 
@@ -72,6 +74,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
 	exit 0
 fi
 
+echo "building libseccomp with $cc, once"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rm -rf "$prefix"
