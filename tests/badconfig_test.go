@@ -36,9 +36,12 @@ var badConfigs = []struct {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.PIDNamespace})
 	}, "namespaces[5]"},
 	{"NS-14 unknown namespace", namespace("foo", ""), "foo"},
-	{"NS-20 masks without mount", without(specs.MountNamespace), "maskedPaths"},
+	{"NS-20 masks without mount", func(s *specs.Spec) { without(specs.MountNamespace)(s); s.Linux.ReadonlyPaths = nil }, "maskedPaths"},
 	{"UIDM-03 mappings without user", linux(func(l *specs.Linux) { l.UIDMappings = []specs.LinuxIDMapping{{Size: 1}} }), "uidMappings"},
-	{"UIDM-04 user without mappings", namespace(specs.UserNamespace, ""), "uidMappings"},
+	{"UIDM-04 user without mappings", func(s *specs.Spec) {
+		namespace(specs.UserNamespace, "")(s)
+		s.Linux.GIDMappings = []specs.LinuxIDMapping{{Size: 1}}
+	}, "uidMappings"},
 	{"TIME-03 offsets without time", linux(func(l *specs.Linux) { l.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1}} }), "timeOffsets"},
 	{"ANN-02 empty annotation key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "x"} }, "annotations"},
 	{"SYS-06 host sysctl", linux(func(l *specs.Linux) { l.Sysctl = map[string]string{"vm.swappiness": "1"} }), "vm.swappiness"},

@@ -48,8 +48,23 @@ func makeCgroup(t *testing.T, controller, path string) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if !onV1(controller) { // on the way down each parent passes the controller on
+		for p := filepath.Dir(path); ; p = filepath.Dir(p) {
+			defer enableController(t, cgroupDir(t, controller, p), controller)
+			if p == "/" {
+				break
+			}
+		}
+	}
 	t.Cleanup(func() {
 		_ = os.Remove(dir) // the leak check sees what stays
 	})
 	return dir
+}
+
+func enableController(t *testing.T, dir, controller string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0); err != nil {
+		t.Fatal(err)
+	}
 }

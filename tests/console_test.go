@@ -155,13 +155,13 @@ func TestTerminalMisuse(t *testing.T) {
 	r := newRuntime(t)
 	path, _ := consoleSocket(t)
 	b := newBundle(t, terminal("sleep 1000"))
-	r.fails("console socket", "create", "--bundle", b.dir, r.id())
-	r.fails("console socket", "run", "--detach", "--bundle", b.dir, r.id())
-	r.fails("", "create", "--console-socket", filepath.Join(tempDir(t), "missing"), "--bundle", b.dir, r.id())
+	r.fails("process.terminal", "create", "--bundle", b.dir, r.id())
+	r.fails("process.terminal", "run", "--detach", "--bundle", b.dir, r.id())
+	r.fails("console socket", "create", "--console-socket", filepath.Join(tempDir(t), "missing"), "--bundle", b.dir, r.id())
 
 	plain := newBundle(t)
-	r.fails("console socket", "create", "--console-socket", path, "--bundle", plain.dir, r.id())
-	r.fails("console socket", "run", "--detach", "--console-socket", path, "--bundle", plain.dir, r.id())
+	r.fails("process.terminal", "create", "--console-socket", path, "--bundle", plain.dir, r.id())
+	r.fails("process.terminal", "run", "--detach", "--console-socket", path, "--bundle", plain.dir, r.id())
 }
 
 // PROC-05

@@ -120,9 +120,16 @@ func TestPidFile(t *testing.T) {
 	writeFile(t, path, "what an earlier container left, which is longer")
 	// Left by a crash: a fixed temporary name would now fail for ever.
 	writeFile(t, filepath.Join(dir, ".pid"), "")
+	earlier := filepath.Join(tempDir(t), "pid")
+	if err := os.Link(path, earlier); err != nil {
+		t.Fatal(err)
+	}
 	c := r.create(newBundle(t), "--pid-file", path)
 	if got := readFile(t, path); got != strconv.Itoa(c.pid) {
 		t.Errorf("the pid file holds %q, want %d", got, c.pid)
+	}
+	if got := readFile(t, earlier); !strings.HasPrefix(got, "what an earlier") {
+		t.Errorf("the earlier file was written in place: %q", got)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -51,7 +51,7 @@ func snapshot() []string {
 		lines = append(lines, "mount "+strings.TrimSpace(line))
 	}
 	for _, p := range descendants() {
-		lines = append(lines, fmt.Sprintf("process %d (%s) %s", p.pid, p.state, p.commandOrName))
+		lines = append(lines, fmt.Sprintf("process %d (%s) %s", p.pid, p.state, p.command))
 	}
 	for _, c := range markedCgroups() {
 		lines = append(lines, "cgroup "+c)

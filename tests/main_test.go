@@ -5,6 +5,9 @@
 // Each test compares the machine before and after (see leakCheck), and the
 // process of the tests is the subreaper of all they start, so that nothing a
 // runtime leaves behind goes unseen.
+//
+// The machine needs a static busybox, capsh, taskset, and runc as the peer of
+// TestPeersRecorded.
 package tests
 
 import (

@@ -84,10 +84,9 @@ func reapOrphans() {
 
 // process is one line of the process table.
 type process struct {
-	pid, parent   int
-	name, state   string
-	session       int
-	commandOrName string
+	pid, parent, session int
+	state                string
+	command              string // its arguments, or its name in the kernel
 }
 
 // processes reads the process table. What vanishes meanwhile is left out.
@@ -108,13 +107,12 @@ func processes() []process {
 			continue
 		}
 		fields := strings.Fields(string(stat[end+1:]))
-		p := process{name: string(stat[open+1 : end]), state: fields[0]}
+		p := process{command: string(stat[open+1 : end]), state: fields[0]}
 		p.pid, _ = strconv.Atoi(strings.TrimSpace(string(stat[:open])))
 		p.parent, _ = strconv.Atoi(fields[1])
 		p.session, _ = strconv.Atoi(fields[3])
-		p.commandOrName = p.name
 		if line, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")); err == nil && len(line) > 0 {
-			p.commandOrName = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
+			p.command = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
 		}
 		all = append(all, p)
 	}

@@ -49,7 +49,7 @@ func TestRunForwardsSignals(t *testing.T) {
 		var runner int
 		eventually(t, "the program is ready", func() bool {
 			for _, p := range descendants() {
-				if p.parent == os.Getpid() && strings.Contains(p.commandOrName, r.root) {
+				if p.parent == os.Getpid() && strings.Contains(p.command, r.root) {
 					runner = p.pid
 				}
 			}

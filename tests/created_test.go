@@ -1,0 +1,86 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FD-05: a waiting init shows the host neither as a directory descriptor
+// (CVE-2024-21626) nor as its program (CVE-2019-5736).
+func TestCreatedInitHoldsNoHost(t *testing.T) {
+	r := newRuntime(t)
+	c := r.create(newBundle(t))
+	fds, err := os.ReadDir(procPath(c.pid, "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		path := procPath(c.pid, "fd/"+fd.Name())
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			name, _ := os.Readlink(path) // only for the message
+			t.Errorf("descriptor %s is the directory %s", fd.Name(), name)
+		}
+	}
+	var program, runtime unix.Stat_t
+	if err := unix.Stat(procPath(c.pid, "exe"), &program); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Stat(r.binary, &runtime); err != nil {
+		t.Fatal(err)
+	}
+	if program.Dev == runtime.Dev && program.Ino == runtime.Ino {
+		t.Error("/proc/PID/exe is the runtime on the host")
+	}
+}
+
+// ST-12: the state is the runtime's alone.
+func TestStateFileModes(t *testing.T) {
+	r := newRuntime(t)
+	c := r.create(newBundle(t))
+	dir := filepath.Join(r.root, c.id)
+	for path, forbidden := range map[string]os.FileMode{dir: 0o066, filepath.Join(dir, "state.json"): 0o177} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&forbidden != 0 {
+			t.Errorf("%s has the mode %v", path, info.Mode())
+		}
+	}
+}
+
+// AFF-01 AFF-06: a pinned runtime does not pin its containers, and what it
+// does to its own timers stays with it.
+func TestSchedulingOfTheCaller(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", "grep Cpus_allowed_list /proc/1/status | cut -f2; cat /proc/1/timerslack_ns"))
+	res := r.succeed(call{args: r.runLine(b), wrap: []string{"taskset", "-c", "0"}})
+	wantLines(t, res.stdout, statusFields(readFile(t, "/proc/self/status"))["Cpus_allowed_list"], strings.TrimSpace(readFile(t, "/proc/self/timerslack_ns")))
+}
+
+// CLI-03: long flags work with one dash, as go-runc sends some.
+func TestSingleDashFlags(t *testing.T) {
+	r := newRuntime(t)
+	c := r.make(newBundle(t), call{args: []string{"create", "-no-pivot"}})
+	r.ok("delete", "-force", c.id)
+	r.live = nil
+}
+
+// FD-02: sockets of a caller that activates the container.
+func TestListenFds(t *testing.T) {
+	r := newRuntime(t)
+	file := createFile(t, filepath.Join(tempDir(t), "file"))
+	defer file.Close()
+	b := newBundle(t, args("/bin/sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; echo third >&3; ls /proc/$$/fd; true"))
+	// LISTEN_PID must be the runtime's: the shell becomes it.
+	activate := []string{"/bin/sh", "-c", `export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"`, "sh"}
+	res := r.succeed(call{args: r.runLine(b), wrap: activate, extra: []*os.File{file, file}})
+	wantLines(t, res.stdout, "1 1", "0", "1", "2", "3")
+	if got := readFile(t, file.Name()); got != "third\n" {
+		t.Errorf("the file holds %q", got)
+	}
+}
