@@ -111,7 +111,6 @@ func TestParseErrors(t *testing.T) {
 // Members that decode to zero when they are missing.
 func TestParseMissing(t *testing.T) {
 	tests := []struct{ raw, path string }{
-		{base(`,"process":{"cwd":"/","user":{}}`), "process.user.uid"},                                                                       // USR-01
 		{base(`,"process":{"cwd":"/","user":{"gid":1}}`), "process.user.uid"},                                                                // USR-01
 		{base(`,"process":{"cwd":"/","user":{"uid":1}}`), "process.user.gid"},                                                                // USR-02
 		{process(`,"rlimits":[{"type":"RLIMIT_CORE","hard":1}]`), "process.rlimits[0].soft"},                                                 // RLIM-02
