@@ -96,9 +96,7 @@ func sweep() {
 		time.Sleep(10 * time.Millisecond)
 		reapOrphans()
 		for _, dir := range markedCgroups() {
-			if strings.Contains(dir, "/skep") { // elsewhere only the report is ours
-				_ = unix.Rmdir(dir) // a parent comes in a later round
-			}
+			_ = unix.Rmdir(dir) // a parent comes in a later round
 		}
 	}
 }
