@@ -40,7 +40,7 @@ var badConfigs = []struct {
 	{"UIDM-03 mappings without user", linux(func(l *specs.Linux) { l.UIDMappings = []specs.LinuxIDMapping{{Size: 1}} }), "uidMappings"},
 	{"UIDM-04 user without mappings", func(s *specs.Spec) {
 		namespace(specs.UserNamespace, "")(s)
-		s.Linux.GIDMappings = []specs.LinuxIDMapping{{Size: 1}}
+		s.Linux.GIDMappings = []specs.LinuxIDMapping{{Size: 10}}
 	}, "uidMappings"},
 	{"TIME-03 offsets without time", linux(func(l *specs.Linux) { l.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1}} }), "timeOffsets"},
 	{"ANN-02 empty annotation key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "x"} }, "annotations"},
