@@ -88,7 +88,11 @@ func (f *Filter) Verdict(arch uint32, nr int, args [6]uint64) uint32 {
 		case unix.BPF_RET:
 			return m.ret(in)
 		case unix.BPF_JMP:
-			pc += m.jump(in)
+			skip, ok := m.jump(in)
+			if !ok {
+				return unix.SECCOMP_RET_KILL_PROCESS
+			}
+			pc += skip
 		default:
 			if !m.step(in) {
 				return unix.SECCOMP_RET_KILL_PROCESS
@@ -112,8 +116,8 @@ func (m *machine) ret(in insn) uint32 {
 	return in.k
 }
 
-// jump returns by how many instructions to go ahead.
-func (m *machine) jump(in insn) int {
+// jump returns how many instructions to skip, and whether there is such a jump.
+func (m *machine) jump(in insn) (skip int, ok bool) {
 	operand := in.k
 	if in.code&unix.BPF_X != 0 {
 		operand = m.x
@@ -121,7 +125,7 @@ func (m *machine) jump(in insn) int {
 	var taken bool
 	switch in.code & 0xf0 {
 	case unix.BPF_JA:
-		return int(min(in.k, maxInsns))
+		return int(min(in.k, maxInsns)), true
 	case unix.BPF_JEQ:
 		taken = m.a == operand
 	case unix.BPF_JGT:
@@ -130,11 +134,13 @@ func (m *machine) jump(in insn) int {
 		taken = m.a >= operand
 	case unix.BPF_JSET:
 		taken = m.a&operand != 0
+	default:
+		return 0, false
 	}
 	if taken {
-		return int(in.jt)
+		return int(in.jt), true
 	}
-	return int(in.jf)
+	return int(in.jf), true
 }
 
 // step performs an instruction of the subset that libseccomp emits, and tells
@@ -150,14 +156,8 @@ func (m *machine) step(in insn) bool {
 		m.a = in.k
 	case unix.BPF_LDX | unix.BPF_IMM:
 		m.x = in.k
-	case unix.BPF_LD | unix.BPF_MEM:
-		m.a = m.mem[in.k%16]
-	case unix.BPF_LDX | unix.BPF_MEM:
-		m.x = m.mem[in.k%16]
-	case unix.BPF_ST:
-		m.mem[in.k%16] = m.a
-	case unix.BPF_STX:
-		m.mem[in.k%16] = m.x
+	case unix.BPF_LD | unix.BPF_MEM, unix.BPF_LDX | unix.BPF_MEM, unix.BPF_ST, unix.BPF_STX:
+		return m.memory(in)
 	case unix.BPF_ALU | unix.BPF_AND | unix.BPF_K:
 		m.a &= in.k
 	case unix.BPF_ALU | unix.BPF_AND | unix.BPF_X:
@@ -168,6 +168,24 @@ func (m *machine) step(in insn) bool {
 		m.a = m.x
 	default:
 		return false
+	}
+	return true
+}
+
+// memory performs an instruction on the scratch memory.
+func (m *machine) memory(in insn) bool {
+	if in.k >= uint32(len(m.mem)) {
+		return false
+	}
+	switch in.code {
+	case unix.BPF_LD | unix.BPF_MEM:
+		m.a = m.mem[in.k]
+	case unix.BPF_LDX | unix.BPF_MEM:
+		m.x = m.mem[in.k]
+	case unix.BPF_ST:
+		m.mem[in.k] = m.a
+	case unix.BPF_STX:
+		m.mem[in.k] = m.x
 	}
 	return true
 }

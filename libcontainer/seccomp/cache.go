@@ -71,8 +71,9 @@ func compileUncached(p *specs.LinuxSeccomp, reason error) (*Filter, error) {
 // and the listener are not part of it: they are worked out at each use.
 //
 // The fields are written one after the other, strings and lists preceded by
-// their length, so that no two profiles have the same encoding. Marshalling to
-// JSON would take ten times as long as hashing.
+// their length, so that no two profiles have the same encoding. This takes 5 µs
+// for Docker's profile. Marshalling it to JSON takes 35 µs the first time in a
+// process, almost as long as a whole cached load.
 func cacheKey(p *specs.LinuxSeccomp) [sha256.Size]byte {
 	b := make([]byte, 0, 16<<10)
 	for _, s := range []string{entryMagic, Version(), runtime.GOARCH, string(p.DefaultAction)} {
