@@ -95,6 +95,7 @@ func TestCompileMemoryV1(t *testing.T) {
 			"memory.swappiness=60", "memory.oom_control=1",
 		}},
 		{name: "zeros are unset", mode: Hybrid, r: memory(specs.LinuxMemory{ // CGM-11
+			//lint:ignore SA1019 it is still accepted
 			Limit: ptr[int64](0), Reservation: ptr[int64](0), Swap: ptr[int64](0), Kernel: ptr[int64](0),
 			DisableOOMKiller: ptr(false), UseHierarchy: ptr(false), Swappiness: ptr[uint64](0),
 		}), want: []string{"memory.use_hierarchy=0", "memory.swappiness=0", "memory.oom_control=0 optional"}},
@@ -107,6 +108,7 @@ func TestCompileMemoryV1(t *testing.T) {
 			want: []string{"memory.limit_in_bytes=5", "memory.memsw.limit_in_bytes=5"}},
 		{name: "swap alone", mode: V1, r: memory(specs.LinuxMemory{Swap: ptr[int64](5)}),
 			want: []string{"memory.memsw.limit_in_bytes=5"}},
+		//lint:ignore SA1019 it is still accepted
 		{name: "kernel memory", mode: V1, r: memory(specs.LinuxMemory{Kernel: ptr[int64](7), KernelTCP: ptr[int64](-1)}), // CGM-05
 			warns: []string{"linux.resources.memory.kernel: ignored", "linux.resources.memory.kernelTCP: ignored"}},
 		{name: "every problem", mode: V1, r: memory(specs.LinuxMemory{

@@ -156,13 +156,26 @@ func enable(p string, writes []Write) error {
 
 // enableEach enables all controllers at once if the kernel lets it, else one by
 // one. It returns the errors of those that cannot be enabled.
+//
+// A directory with processes of its own refuses with EBUSY, and is then left
+// alone: the controllers that it would accept by themselves make it a threaded
+// domain, below which no process can be put.
 func enableEach(file string, names []string) map[string]error {
-	if len(names) == 0 || writeFile(file, "+"+strings.Join(names, " +")) == nil {
+	if len(names) == 0 {
 		return nil
 	}
+	all := writeFile(file, "+"+strings.Join(names, " +"))
+	if all == nil {
+		return nil
+	}
+	alone := !errors.Is(all, unix.EBUSY) && !errors.Is(all, unix.EOPNOTSUPP)
 	failed := make(map[string]error)
 	for _, name := range names {
-		if err := writeFile(file, "+"+name); err != nil {
+		err := all
+		if alone {
+			err = writeFile(file, "+"+name)
+		}
+		if err != nil {
 			failed[name] = err
 		}
 	}

@@ -77,14 +77,24 @@ func (g *Group) freeze(timeout time.Duration) error {
 	if d.path == "" {
 		return errors.New("freeze: the freezer controller is not mounted")
 	}
-	file, value := "/cgroup.freeze", "1"
-	if !d.isV2() {
-		file, value = "/freezer.state", "FROZEN"
-	}
-	if err := writeFile(d.path+file, value); err != nil {
+	if err := d.freeze(); err != nil {
 		return err
 	}
 	return g.awaitFreezer(Frozen, timeout)
+}
+
+func (d dir) freeze() error {
+	if d.isV2() {
+		return writeFile(d.path+"/cgroup.freeze", "1")
+	}
+	return writeFile(d.path+"/freezer.state", "FROZEN")
+}
+
+func (d dir) thaw() error {
+	if d.isV2() {
+		return writeFile(d.path+"/cgroup.freeze", "0")
+	}
+	return writeFile(d.path+"/freezer.state", "THAWED")
 }
 
 // thaw does not wait: the processes leave the freezer one after the other.
@@ -93,11 +103,7 @@ func (g *Group) thaw() error {
 	if d.path == "" {
 		return nil
 	}
-	file, value := "/cgroup.freeze", "0"
-	if !d.isV2() {
-		file, value = "/freezer.state", "THAWED"
-	}
-	if err := writeFile(d.path+file, value); err != nil && !isGone(err) {
+	if err := d.thaw(); err != nil && !isGone(err) {
 		return err
 	}
 	return nil
@@ -116,15 +122,26 @@ func (g *Group) awaitFreezer(want Freezer, timeout time.Duration) error {
 			return nil
 		case time.Now().After(deadline):
 			return fmt.Errorf("cgroup %s is still not %s after %v", d.path, want, timeout)
+		case d.isV2():
+			err = waitEvent(d.path, want.event(), time.Until(deadline))
+		default:
+			err = d.nudge(want, pause)
 		}
-		if !d.isV2() {
-			time.Sleep(pause) // v1 tells no event; reading the state is what updates it
-			continue
-		}
-		if err := waitEvent(d.path, want.event(), time.Until(deadline)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// nudge waits for v1's freezer, which tells no event; reading its state is what
+// updates it. A process that forks or wakes while it is frozen can be missed,
+// and stays so until it is asked again.
+func (d dir) nudge(want Freezer, pause time.Duration) error {
+	time.Sleep(pause)
+	if want == Frozen {
+		return d.freeze()
+	}
+	return nil
 }
 
 // String returns the state in words.

@@ -3,9 +3,11 @@ package cgroups
 import (
 	"bufio"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,20 +23,20 @@ import (
 const testRoot = "/skep-test-cgroups"
 
 // TestHost runs on the cgroups of the host: the tests that suit all modes, and
-// those of the mode it has. It needs root.
+// those of the mode it has. It needs root; without, it takes a v2 tree of which
+// a part is delegated to this process, as a systemd user manager has it.
 func TestHost(t *testing.T) {
 	l, err := Detect()
 	if err != nil {
 		t.Fatal(err)
-	}
-	if os.Geteuid() != 0 || l.Mode == None {
-		t.Fatalf("needs root and cgroups: uid %d, mode %s", os.Geteuid(), l.Mode)
 	}
 	type test struct {
 		name string
 		run  func(*testing.T, Layout)
 	}
 	tests := []test{
+		{"refused", testRefused},
+		{"read-only", testReadOnly},
 		{"lifecycle", testLifecycle},
 		{"existing", testExisting},
 		{"in use", testInUse},
@@ -42,14 +44,20 @@ func TestHost(t *testing.T) {
 		{"kill frozen", testKillFrozen},
 		{"kill each", testKillEach},
 		{"kill forks", testKillForks},
+		{"freeze forks", testFreezeForks},
 		{"busy", testBusy},
 		{"neighbours", testNeighbours},
 		{"gone", testGone},
 	}
-	if l.Mode == V2 {
+	switch {
+	case l.Mode == None, l.Mode != V2 && os.Geteuid() != 0:
+		t.Fatalf("needs cgroups, and root unless they are v2: mode %s", l.Mode)
+	case os.Geteuid() != 0:
+		tests = []test{{"rootless", testRootless}}
+	case l.Mode == V2:
 		tests = append(tests, test{"v2 limits", testLimitsV2}, test{"v2 errors", testErrorsV2},
 			test{"v2 threaded", testThreadedV2})
-	} else {
+	default:
 		tests = append(tests, test{"v1 limits", testLimitsV1}, test{"v1 errors", testErrorsV1},
 			test{"v1 update", testUpdateV1}, test{"v1 devices", testDevicesV1})
 	}
@@ -82,7 +90,6 @@ func create(t *testing.T, l Layout, path string, writes ...Write) *Group {
 	if err := g.Create(writes); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {})
 	return g
 }
 
@@ -122,7 +129,11 @@ func join(t *testing.T, g *Group, script string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Stdout, c.Stderr, c.out = w, os.Stderr, bufio.NewReader(r)
+	c.Stdout, c.out = w, bufio.NewReader(r)
+	stdin, err := c.StdinPipe() // for a script that waits by read
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +145,7 @@ func join(t *testing.T, g *Group, script string) *child {
 	t.Cleanup(func() {
 		c.Process.Kill()
 		<-c.dead
+		stdin.Close()
 		r.Close()
 	})
 	if line := c.line(t); line != "in" {
@@ -223,15 +235,13 @@ func testLifecycle(t *testing.T, l Layout) {
 		}
 	}
 	inner := newGroup(t, l, testRoot+"/a/b/inner")
-	if !l.has("cpuset") || l.Mode == V2 {
-		c2 := join(t, inner, "exec sleep 100")
-		expectProcs(t, g, c.Process.Pid, c2.Process.Pid)
-	} else if err := errors.Join(inheritCpuset(g.Paths()["cpuset"], inner.Paths()["cpuset"])); err != nil {
-		t.Error(err)
-	} else {
-		c2 := join(t, inner, "exec sleep 100")
-		expectProcs(t, g, c.Process.Pid, c2.Process.Pid)
+	if dir, v1 := inner.Paths()["cpuset"]; v1 {
+		if err := inheritCpuset(filepath.Dir(dir), dir); err != nil {
+			t.Fatal(err)
+		}
 	}
+	c2 := join(t, inner, "exec sleep 100")
+	expectProcs(t, g, c.Process.Pid, c2.Process.Pid)
 
 	// Another process goes on with what is in the state file.
 	other := Open(g.Facts())
@@ -316,7 +326,10 @@ func testFrozen(t *testing.T, l Layout) {
 
 func testKillFrozen(t *testing.T, l Layout) {
 	g := create(t, l, "/a")
-	c := join(t, g, "trap 'echo term; exit 3' TERM; while :; do sleep 0.05; done")
+	c := join(t, g, "trap 'echo term; exit 3' TERM; echo trapped; read x")
+	if line := c.line(t); line != "trapped" {
+		t.Fatal(line)
+	}
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
 	}
@@ -397,6 +410,22 @@ func testKillForks(t *testing.T, l Layout) {
 	}
 }
 
+// A freezer that asks each process once misses some of these.
+func testFreezeForks(t *testing.T, l Layout) {
+	g := create(t, l, "/a")
+	join(t, g, "while :; do sleep 0.001; done")
+	for range 10 {
+		if err := g.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		expectFreezer(t, g, Frozen)
+		if err := g.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(t, g)
+}
+
 // Removal does not end in silence while somebody is inside.
 func testBusy(t *testing.T, l Layout) {
 	g := create(t, l, "/a")
@@ -462,8 +491,86 @@ func testGone(t *testing.T, l Layout) {
 	}
 }
 
-func (l Layout) has(controller string) bool {
-	return slices.ContainsFunc(l.Hierarchies, func(h Hierarchy) bool {
-		return slices.Contains(h.Controllers, controller)
+// onThread runs f on a thread that ends with it, so that f may change it.
+func onThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+// A user who may not make cgroups is told so, and keeps none of them.
+func testRefused(t *testing.T, l Layout) {
+	onThread(func() {
+		unix.Setfsuid(65534)
+		if err := newGroup(t, l, testRoot+"/a").Create(nil); !errors.Is(err, ErrUnavailable) || !errors.Is(err, unix.EACCES) {
+			t.Error(err)
+		}
 	})
+}
+
+// What is not there needs no right to remove it.
+func testReadOnly(t *testing.T, l Layout) {
+	g := create(t, l, "/a")
+	gone := newGroup(t, l, testRoot+"/b")
+	onThread(func() {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			t.Error(err)
+			return
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			t.Error(err)
+			return
+		}
+		for _, h := range l.Hierarchies {
+			if err := unix.Mount("", h.Mount, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+				t.Errorf("%s: %v", h.Mount, err)
+				return
+			}
+		}
+		if err := newGroup(t, l, testRoot+"/c").Create(nil); !errors.Is(err, ErrUnavailable) || !errors.Is(err, unix.EROFS) {
+			t.Errorf("Create: %v", err)
+		}
+		gone.created = slices.Collect(maps.Values(gone.Paths()))
+		if err := gone.Remove(); err != nil {
+			t.Errorf("Remove of nothing: %v", err)
+		}
+		if err := g.Remove(); !errors.Is(err, unix.EROFS) {
+			t.Errorf("Remove: %v", err)
+		}
+	})
+	end(t, g)
+}
+
+func testRootless(t *testing.T, l Layout) {
+	if err := newGroup(t, l, testRoot).Create(nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("below the root: %v", err)
+	}
+	g, err := New(l, "", "test", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes := compile(t, g, specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](41)}})
+	if err := g.Create(writes); err != nil {
+		t.Fatal(err)
+	}
+	if own := filepath.Dir(l.Hierarchies[0].Own); own == "/" || !strings.HasSuffix(g.V2Dir(), own+"/skep/test") {
+		t.Errorf("%s is not below the parent of %s", g.V2Dir(), own)
+	}
+	if err := g.Apply(writes); err != nil {
+		t.Error(err)
+	}
+	expectFiles(t, g, map[string]string{"pids/pids.max": "41"})
+	c := join(t, g, "exec sleep 100")
+	expectProcs(t, g, c.Process.Pid)
+	if err := g.Freeze(); err != nil {
+		t.Error(err)
+	}
+	end(t, g)
+	if exists(g.V2Dir()) || exists(filepath.Dir(g.V2Dir())) {
+		t.Errorf("%s is left", g.V2Dir())
+	}
 }

@@ -91,6 +91,7 @@ func testErrorsV2(t *testing.T, l Layout) {
 		t.Error(err)
 	}
 	g := create(t, l, "/a") // without limits it does not matter
+	join(t, g, "exec sleep 100")
 	err = g.Apply(compile(t, g, memory(specs.LinuxMemory{Limit: ptr(mib)})))
 	if err == nil || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EACCES) {
 		t.Errorf("memory.max without its controller: %v", err)
@@ -125,10 +126,8 @@ func testThreadedV2(t *testing.T, l Layout) {
 		t.Fatal(err)
 	}
 	pid := itoa(int64(c.Process.Pid))
-	for file, value := range map[string]string{"cgroup.type": "threaded"} {
-		if err := writeFile(inner+"/"+file, value); err != nil {
-			t.Fatal(err)
-		}
+	if err := writeFile(inner+"/cgroup.type", "threaded"); err != nil {
+		t.Fatal(err)
 	}
 	if err := writeFile(inner+"/cgroup.threads", pid); err != nil {
 		t.Fatal(err)

@@ -100,6 +100,7 @@ func swapMax(c *compiler, limit, swap int64) {
 func memoryLimits(c *compiler, m *specs.LinuxMemory) (limit, reservation, swap int64) {
 	// Limits on kernel memory race with the allocations that they count; the
 	// kernel ignores them since 5.16 and the specification discourages them.
+	//lint:ignore SA1019 it is accepted, and said to be ignored
 	if deref(m.Kernel) != 0 {
 		c.warn("memory.kernel", "ignored")
 	}
