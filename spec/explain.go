@@ -36,8 +36,8 @@ func explain(raw []byte, v any, prefix string, err error) Problems {
 func explainValue(raw []byte, path string, e *json.SemanticError) string {
 	value := excerpt(raw, e.ByteOffset)
 	_, notInteger := strconv.ParseInt(value, 10, 64)
-	if strings.HasPrefix(path, "process.env") {
-		value = "the value" // environments hold secrets
+	if strings.Contains(path, ".env") {
+		value = "the value" // environments, of hooks too, hold secrets
 	}
 	switch {
 	case errors.Is(e.Err, strconv.ErrRange), e.Err != nil && notInteger == nil: // -1 as an unsigned one

@@ -118,6 +118,9 @@ func TestParseMountOptions(t *testing.T) {
 		if !equalOptions(got, tt.want) {
 			t.Errorf("%q:\n got %+v\nwant %+v", tt.options, got, tt.want)
 		}
+		if got.Recursive() != (tt.want.RecAttrSet != 0 || tt.want.RecAttrClear != 0) {
+			t.Errorf("%q: recursive is %t", tt.options, got.Recursive())
+		}
 	}
 }
 

@@ -97,6 +97,8 @@ func TestParseErrors(t *testing.T) {
 		{process(`,"terminal":0`), "process.terminal", "0 is a number, expected true or false"},
 		{base(`,"linux":{"devices":[{"path":[]}]}`), "linux.devices[0].path", "[] is a list, expected a string"},
 		{process(`,"env":"A=secret"`), "process.env", "the value is a string, expected a list of strings"},
+		{base(`,"hooks":{"poststop":[{"path":"/x","env":[["secret"]]}]}`), "hooks.poststop[0].env[0]", "the value is a list, expected a string"},
+		{base(`,"process":{"user":{"uid":0,"gid":0,"additionalGids":"5"}}`), "process.user.additionalGids", `"5" is a string, expected a list of integers`},
 		{base(`,"hostname":["` + strings.Repeat("é", 50) + `"]`), "hostname", "… is a list"},
 	}
 	for _, tt := range tests {

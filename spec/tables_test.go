@@ -37,6 +37,9 @@ func TestParseSignal(t *testing.T) { // OPK-04
 	if name, ok := Signals.Name(unix.SIGABRT); !ok || name != "ABRT" {
 		t.Errorf("signal 6 prints as %q", name)
 	}
+	if name, ok := Signals.Name(35); ok {
+		t.Errorf("signal 35 prints as %q", name)
+	}
 }
 
 func TestCapabilities(t *testing.T) { // FTL-02, CAP-09

@@ -14,7 +14,7 @@ func HookLists(h *specs.Hooks) [6]HookList {
 		h = new(specs.Hooks)
 	}
 	return [6]HookList{
-		{"prestart", h.Prestart}, //nolint:staticcheck // deprecated, but managers use it
+		{"prestart", h.Prestart},
 		{"createRuntime", h.CreateRuntime},
 		{"createContainer", h.CreateContainer},
 		{"startContainer", h.StartContainer},

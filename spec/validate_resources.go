@@ -70,7 +70,7 @@ func (v *validator) memory(m *specs.LinuxMemory) {
 	for _, k := range []struct {
 		name  string
 		value *int64
-	}{{"kernel", m.Kernel}, {"kernelTCP", m.KernelTCP}} { //nolint:staticcheck // deprecated, so said
+	}{{"kernel", m.Kernel}, {"kernelTCP", m.KernelTCP}} {
 		if k.value != nil && *k.value != 0 {
 			v.warn(member(where, k.name), "ignored, kernels no longer have this limit")
 		}
