@@ -114,7 +114,7 @@ func hint(w Write, err error) string {
 	case is(unix.ENOENT) && (w.File == "memory.memsw.limit_in_bytes" || w.File == "memory.swap.max"):
 		return "this kernel does not count swap"
 	case is(unix.ENOENT):
-		return "not mounted, or not known to this kernel"
+		return "not mounted, not enabled, or not known to this kernel"
 	case w.Controller == "memory" && is(unix.EBUSY):
 		return "more than that is in use"
 	case w.File == "memory.memsw.limit_in_bytes" && is(unix.EINVAL):

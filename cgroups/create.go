@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the directories. The writes, which Apply is to do afterwards,
+// Create makes the directories of a group that comes from New; what Plan found
+// missing must not have been made by others since. The writes, which Apply is to do afterwards,
 // tell which controllers must be there; on v2 these, and all others that can
 // be, are enabled along the path. After an error nothing of it is left, and
 // the group is empty, so that Kill and Remove touch nothing. The error is ErrUnavailable if this process may not make

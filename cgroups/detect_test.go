@@ -10,15 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestDetect(t *testing.T) {
+type detectTest struct {
+	name      string
+	cgroup    string           // /proc/self/cgroup
+	mountinfo string           // absent if empty: reading it is an error then
+	mounts    map[string]int64 // below /sys/fs/cgroup
+	want      Layout
+}
+
+func detectTests() []detectTest {
 	const v1, v2, tmpfs = unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.TMPFS_MAGIC
-	for _, tt := range []struct {
-		name      string
-		cgroup    string           // /proc/self/cgroup
-		mountinfo string           // absent if empty: reading it is an error then
-		mounts    map[string]int64 // below /sys/fs/cgroup
-		want      Layout
-	}{
+	return []detectTest{
 		{
 			name:   "v2",
 			cgroup: "1:name=systemd:/\n0::/user.slice/a:b\n",
@@ -55,7 +57,11 @@ func TestDetect(t *testing.T) {
 		},
 		{name: "nothing mounted", cgroup: "4:memory:/\n0::/\n", mountinfo: "30 20 0:2 / /proc rw - proc proc rw\n"},
 		{name: "kernel without cgroups"},
-	} {
+	}
+}
+
+func TestDetect(t *testing.T) {
+	for _, tt := range detectTests() {
 		t.Run(tt.name, func(t *testing.T) {
 			root, proc := t.TempDir(), t.TempDir()
 			if tt.cgroup != "" {

@@ -44,14 +44,16 @@ var defaults = []string{
 	"allow c 136:* rwm", "allow c 5:2 rwm", "allow c 10:200 rwm",
 }
 
-func TestCompileDevicesV1(t *testing.T) {
-	tests := []struct {
-		name  string
-		rules []string
-		want  []string // without the defaults at the end
-		all   bool     // they are not written: everything is allowed
-		err   string
-	}{
+type devicesTest struct {
+	name  string
+	rules []string
+	want  []string // without the defaults at the end
+	all   bool     // they are not written: everything is allowed
+	err   string
+}
+
+func devicesTests() []devicesTest {
+	return []devicesTest{
 		{name: "deny all", rules: []string{"deny a *:* rwm"}, want: []string{"deny a *:* rwm"}}, // CGD-07
 		{name: "unset is all", rules: []string{"deny"}, want: []string{"deny a *:* rwm"}},       // CGD-03 CGD-04 CGD-05
 		{name: "privileged", rules: []string{"allow a *:* rwm"}, want: []string{"allow a *:* rwm"}, all: true},
@@ -86,7 +88,10 @@ func TestCompileDevicesV1(t *testing.T) {
 		{name: "number", rules: []string{"deny c -2:3"}, err: "linux.resources.devices[0]: -2:3 is no device"},
 		{name: "access", rules: []string{"deny c 1:3 rx"}, err: `linux.resources.devices[0].access: "rx" is not composed`}, // CGD-05
 	}
-	for _, tt := range tests {
+}
+
+func TestCompileDevicesV1(t *testing.T) {
+	for _, tt := range devicesTests() {
 		t.Run(tt.name, func(t *testing.T) {
 			writes, warnings, err := Compile(V1, &specs.LinuxResources{Devices: rules(tt.rules...)})
 			if tt.err != "" {
