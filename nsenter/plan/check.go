@@ -29,14 +29,17 @@ func check(p *Phase, l *Lowering, known *SlotSet) error {
 	}
 	for i := range l.records {
 		r := &l.records[i]
-		for _, a := range r.args {
-			switch a.kind {
+		for k, a := range r.args {
+			switch r.kind(k) {
 			case slotValue:
-				if !known.Has(Slot(a.value)) {
-					return fmt.Errorf("%s: slot %s is used before it is defined", p.Steps[r.step], Slot(a.value))
+				if a >= Slots || !known.Has(Slot(a)) {
+					return fmt.Errorf("%s: slot %s is used before it is defined", p.Steps[r.step], Slot(a))
 				}
 			case slotAddr:
-				known.Add(Slot(a.value))
+				if a >= Slots {
+					return fmt.Errorf("%s: there is no slot %d", p.Steps[r.step], a)
+				}
+				known.Add(Slot(a))
 			}
 		}
 		for _, o := range r.on {
@@ -45,6 +48,9 @@ func check(p *Phase, l *Lowering, known *SlotSet) error {
 			}
 		}
 		if r.store != noStore {
+			if r.store >= Slots {
+				return fmt.Errorf("%s: there is no slot %d", p.Steps[r.step], r.store)
+			}
 			known.Add(Slot(r.store))
 		}
 	}

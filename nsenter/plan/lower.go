@@ -56,12 +56,16 @@ type outcome struct {
 
 type record struct {
 	nr    int32
-	args  [6]Arg
+	kinds uint16 // two bits for each argument
 	store uint8
 	any   bool // every errno is a result, none a failure
 	on    [outcomes]outcome
+	args  [6]uint64
 	step  int
 }
+
+// kind returns what argument i is.
+func (r *record) kind(i int) uint16 { return r.kinds >> (2 * i) & 3 }
 
 // Lowering collects the records of one phase.
 type Lowering struct {
@@ -84,7 +88,10 @@ type call struct {
 // Call appends a system call.
 func (l *Lowering) Call(nr int, args ...Arg) call {
 	r := record{nr: int32(nr), store: noStore, step: l.step}
-	copy(r.args[:], args)
+	for i, a := range args {
+		r.kinds |= a.kind << (2 * i)
+		r.args[i] = a.value
+	}
 	for i := range r.on {
 		r.on[i].result = noOutcome
 	}
@@ -212,7 +219,7 @@ type Program struct {
 // Lower turns the phase into a program and checks it. known holds the slots that earlier phases defined; the
 // phase's own are added to it.
 func Lower(p *Phase, known *SlotSet) (*Program, error) {
-	l := &Lowering{records: make([]record, 0, 8*len(p.Steps)), data: make([]byte, 0, 4096)}
+	l := &Lowering{records: make([]record, 0, 10*len(p.Steps)), data: make([]byte, 0, 4096)}
 	for i, s := range p.Steps {
 		l.step = i
 		s.Lower(l)
@@ -257,23 +264,19 @@ func (g *Program) Encode(inMemfd bool) []byte {
 
 func (r *record) encode(b []byte) []byte {
 	e := binary.NativeEndian
-	var kinds uint16
-	for i, a := range r.args {
-		kinds |= a.kind << (2 * i)
-	}
 	var any uint8
 	if r.any {
 		any = 1
 	}
 	b = e.AppendUint32(b, uint32(r.nr))
-	b = e.AppendUint16(b, kinds)
+	b = e.AppendUint16(b, r.kinds)
 	b = append(b, r.store, any)
 	for _, o := range r.on {
 		b = e.AppendUint16(b, uint16(o.result))
 		b = e.AppendUint16(b, o.skip)
 	}
 	for _, a := range r.args {
-		b = e.AppendUint64(b, a.value)
+		b = e.AppendUint64(b, a)
 	}
 	return b
 }
@@ -282,15 +285,15 @@ func (r *record) encode(b []byte) []byte {
 const HeaderSize = headerSize
 
 // Fault describes the failure of record index, and returns the slot of the filesystem context that may know
-// more about it, if there is one.
+// more about it, if there is one. An index of -1 says that the player could not receive the phase.
 func (g *Program) Fault(index int, errno unix.Errno) (*StepError, Slot, bool) {
 	if index < 0 || index >= len(g.records) {
-		return &StepError{Phase: g.phase.Name, Step: note("record " + fmt.Sprint(index)), Errno: errno}, 0, false
+		return &StepError{Phase: g.phase.Name, Step: note("receive the phase " + g.phase.Name), Errno: errno}, 0, false
 	}
 	r := &g.records[index]
 	e := &StepError{Phase: g.phase.Name, Index: r.step, Step: g.phase.Steps[r.step], Call: callName(r.nr), Errno: errno}
 	context := r.nr == unix.SYS_FSCONFIG || r.nr == unix.SYS_FSMOUNT
-	return e, Slot(r.args[0].value), context && r.args[0].kind == slotValue
+	return e, Slot(r.args[0]), context && r.kind(0) == slotValue
 }
 
 type note string

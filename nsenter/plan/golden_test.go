@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+type hostFile string
+
+func (h hostFile) Open() (*os.File, error) { return os.Open(string(h)) }
+func (h hostFile) String() string          { return "host:" + string(h) }
+
+// everySlot is the set of slots after phases that defined all of them.
+const everySlot = ^SlotSet(0)
+
+// everyStep holds each step type, and each way of lowering it.
+func everyStep() []Step {
+	return []Step{
+		Name{"skep:[init]"}, Umask{0o022}, Setsid{}, ResetSignals{},
+		JoinCgroup{Tasks: Input(0), Name: "memory"}, Unshare{unix.CLONE_NEWCGROUP, "cgroup"},
+		Hostname{"web"}, Domainname{"example.org"}, LoopbackUp{},
+		Keep{From: Input(1), As: Gate},
+		Propagate{unix.MS_SLAVE | unix.MS_REC, "slave"},
+		OpenTree{Path: "/srv/data", Recursive: true, Into: Mount}, OpenTree{Path: "/srv/one", Into: Mount},
+		Filesystem{Type: "tmpfs", Source: "tmpfs", Params: []string{"size=64k", "noswap"}, Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Into: Mount},
+		For{"mounts[2] /data", Attach{Mount: Mount, At: In("/data/deep"), Make: Directory}},
+		Attach{Mount: Mount, At: In("/etc/hosts"), Make: File, Keep: true},
+		Attach{Mount: Mount, At: Real("/proc")},
+		AttachRoot{"/"},
+		ClassicMount{Type: "overlay", Source: "overlay", At: In("/merged"), Flags: unix.MS_NODEV, Data: "lowerdir=/a:/b"},
+		SetAttr{Mount: Mount, Set: unix.MOUNT_ATTR_RDONLY, Clear: unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NOSUID, Propagation: unix.MS_PRIVATE, Recursive: true},
+		Hide{In("/proc/kcore")}, Protect{In("/proc/sys")},
+		Mkdirs{In("/var/lib/x")}, Mkdirs{Path{Root: Procfs, Name: "/in"}},
+		Mknod{At: Real("/dev/null"), Mode: unix.S_IFCHR | 0o666, Major: 1, Minor: 3, UID: 5, GID: 6},
+		Mknod{At: Real("/dev/loop0"), Mode: unix.S_IFBLK | 0o660, Major: 7},
+		Mknod{At: In("/run/fifo"), Mode: unix.S_IFIFO | 0o600},
+		Symlink{Target: "/proc/self/fd", At: Real("/dev/fd")},
+		Symlink{Target: "pts/ptmx", At: Real("/dev/ptmx"), Replace: true},
+		WriteFile{Name: "sys/net/ipv4/ip_forward", Value: "1"},
+		OpenPty{}, Export{PtyMaster}, CloneFile{From: PtySlave, Into: Mount}, UseTerminal{}, OwnStream{FD: 1, UID: 1000},
+		Close{[]Slot{Mask, Null}}, Pivot{}, MoveRoot{},
+		Chdir{In("/work")}, Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: 1024, Hard: unix.RLIM_INFINITY, Name: "nofile"},
+		DropBounding{1<<5 | 1<<40}, SetIDs{UID: 1000, GID: 100, Groups: []uint32{7, 4294967294}}, SetIDs{UID: 1, GID: 2, KeepGroups: true},
+		RaiseCaps{1 << 21}, SetCaps{Effective: 1, Permitted: 1 | 1<<38, Inheritable: 2, Ambient: 1},
+		NoNewPrivs{}, Probe{Name: "/bin/sh", Index: 2},
+		Seccomp{Filter: make([]byte, 16), Flags: 2}, AwaitStart{}, CloseOnExec{3},
+		Exec{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 3"}, Env: []string{"PATH=/bin", "SECRET=1"}},
+	}
+}
+
+func everyPhase() *Phase {
+	p := &Phase{Name: "every"}
+	p.Take(hostFile("/sys/fs/cgroup/memory/web/tasks"))
+	p.Take(hostFile("/run/skep/web/gate"))
+	p.Add(everyStep()...)
+	return p
+}
+
+// TestPrinted pins what `skep plan` shows of each step.
+func TestPrinted(t *testing.T) { golden(t, "printed.golden", everyPhase().String()) }
+
+// TestLowered pins the records of each step type, read back from the encoded program.
+func TestLowered(t *testing.T) {
+	var b strings.Builder
+	for _, s := range everyStep() {
+		known := everySlot
+		program, err := Lower(&Phase{Name: "one", Steps: []Step{s}}, &known)
+		if err != nil {
+			t.Errorf("%s: %v", s, err)
+			continue
+		}
+		encoded := program.Encode(false)
+		d := decode(t, encoded)
+		if len(encoded) != program.Size() || int(d.size) != len(encoded) {
+			t.Errorf("%s: %d bytes encoded, Size says %d, the header %d", s, len(encoded), program.Size(), d.size)
+		}
+		b.WriteString(s.String() + "\n" + d.text())
+	}
+	golden(t, "lowered.golden", b.String())
+}
+
+// TestCallsHaveNames keeps bare numbers out of error messages.
+func TestCallsHaveNames(t *testing.T) {
+	known := everySlot
+	program, err := Lower(everyPhase(), &known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range decode(t, program.Encode(false)).records {
+		if name := callName(r.nr); strings.Contains(name, "system call") {
+			t.Errorf("no name for %s", name)
+		}
+	}
+	if got := callName(-77); got != "system call -77" {
+		t.Errorf("an unknown call is %q", got)
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got == string(want) {
+		return
+	}
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i, line := range gotLines {
+		if i >= len(wantLines) || line != wantLines[i] {
+			t.Fatalf("%s:%d: got %q; look at the difference that -update makes", file, i+1, line)
+		}
+	}
+	t.Fatalf("%s: the last %d lines are missing", file, len(wantLines)-len(gotLines))
+}
