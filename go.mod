@@ -3,6 +3,7 @@ module skep
 go 1.26.0
 
 require (
+	github.com/containerd/console v1.0.5 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260820222146-c27c302e5fc3 // indirect
 	github.com/opencontainers/runtime-spec v1.3.0 // indirect

@@ -321,3 +321,10 @@ func (s Exec) String() string {
 	}
 	return "exec " + s.Path + " [" + strings.Join(quoted, " ") + "]"
 }
+
+// Keep gives a descriptor that came with this phase the slot in which later steps look for it.
+type Keep struct{ From, As Slot }
+
+// Lower copies the number.
+func (s Keep) Lower(l *Lowering) { l.Redirect(s.As, s.From) }
+func (s Keep) String() string    { return "keep " + s.From.String() + " as " + s.As.String() }

@@ -1,0 +1,300 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+	"skep/libcontainer/process"
+	"skep/nsenter/plan"
+	"skep/rootfs"
+	"skep/spec"
+)
+
+// initName is what a container's init is called until it becomes the program (at most 15 bytes).
+const initName = "skep:[init]"
+
+// blueprint is everything that can be known about a container before anything of it exists.
+type blueprint struct {
+	config   *spec.Config
+	spec     *specs.Spec
+	bundle   string // absolute
+	root     string // absolute, symlinks resolved
+	group    *cgroups.Group
+	writes   []cgroups.Write
+	mounts   *rootfs.Plan
+	process  process.Host
+	warnings []string
+}
+
+// design loads, validates and compiles the configuration of a bundle. Nothing on the host is changed.
+func design(bundle, id string, o *options) (*blueprint, error) {
+	b := &blueprint{}
+	var err error
+	if b.bundle, err = filepath.Abs(bundle); err != nil {
+		return nil, err
+	}
+	if b.config, err = spec.Load(b.bundle); err != nil {
+		return nil, err
+	}
+	b.spec = b.config.Spec
+	warnings, err := spec.Validate(b.spec, spec.Options{
+		Rootless:      os.Geteuid() != 0 && !o.planning,
+		NoPivot:       o.noPivot,
+		Detached:      o.console == nil && !o.planning,
+		ConsoleSocket: o.consoleSocket != "",
+	})
+	b.warn(b.config.Warnings...)
+	b.warn(warnings...)
+	if err != nil {
+		return nil, err
+	}
+	if b.spec.Linux == nil {
+		b.spec.Linux = &specs.Linux{}
+	}
+	if err := unsupported(b.spec); err != nil {
+		return nil, err
+	}
+	if b.root, err = resolveRoot(b.bundle, b.spec.Root.Path); err != nil {
+		return nil, err
+	}
+	if err := b.designCgroups(id, o); err != nil {
+		return nil, err
+	}
+	if b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o)); err != nil {
+		return nil, err
+	}
+	b.process = processHost(b.spec)
+	return b, nil
+}
+
+func (b *blueprint) warn(ws ...string) { b.warnings = append(b.warnings, ws...) }
+
+// resolveRoot follows symlinks in root.path once; from then on the mount made of the result is the root.
+func resolveRoot(bundle, path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(bundle, path)
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("root.path: %w", err)
+	}
+	st, err := os.Stat(resolved)
+	if err != nil {
+		return "", fmt.Errorf("root.path: %w", err)
+	}
+	if !st.IsDir() {
+		return "", fmt.Errorf("root.path: %s is not a directory", path)
+	}
+	return resolved, nil
+}
+
+func (b *blueprint) designCgroups(id string, o *options) error {
+	layout, err := cgroups.Detect()
+	if err != nil {
+		return err
+	}
+	var warnings []string
+	if b.writes, warnings, err = cgroups.Compile(layout.Mode, b.spec.Linux.Resources); err != nil {
+		return err
+	}
+	b.warn(warnings...)
+	b.group, err = cgroups.New(layout, b.spec.Linux.CgroupsPath, id, o.rootless)
+	return err
+}
+
+// groupOf finds the cgroups of a configuration.
+func groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
+	layout, err := cgroups.Detect()
+	if err != nil {
+		return nil, err
+	}
+	path := ""
+	if s.Linux != nil {
+		path = s.Linux.CgroupsPath
+	}
+	return cgroups.New(layout, path, id, os.Geteuid() != 0)
+}
+
+// processHost gathers what the host lets a process have.
+func processHost(s *specs.Spec) process.Host {
+	h := process.Host{OwnStreams: ownStreams()}
+	bounding := uint64(0)
+	for ; h.LastCap < 64; h.LastCap++ {
+		on, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(h.LastCap), 0, 0, 0)
+		if err != nil {
+			break // the kernel knows no more
+		}
+		bounding |= uint64(on) << h.LastCap
+	}
+	h.LastCap--
+	if spec.FindNamespace(s.Linux, specs.UserNamespace) != nil {
+		h.Grantable = 1<<(h.LastCap+1) - 1
+		h.KeepGroups = os.Geteuid() != 0
+		return h
+	}
+	var data [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &data[0]); err == nil {
+		h.Grantable = bounding & (uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted))
+	}
+	return h
+}
+
+// ownStreams tells which of the standard streams are pipes, sockets or terminals: those are the container's own.
+func ownStreams() (own [3]bool) {
+	for fd := range own {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFIFO, unix.S_IFSOCK:
+			own[fd] = true
+		case unix.S_IFCHR:
+			_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+			own[fd] = err == nil
+		}
+	}
+	return own
+}
+
+func (b *blueprint) rootfsHost(o *options) rootfs.Host {
+	return rootfs.Host{
+		Bundle:     b.bundle,
+		Root:       b.root,
+		Privileged: os.Geteuid() == 0 || o.planning,
+		NoPivot:    o.noPivot,
+		IsDir: func(path string) (bool, error) {
+			st, err := os.Stat(path)
+			return err == nil && st.IsDir(), err
+		},
+	}
+}
+
+// namespaceFlags returns the CLONE_NEW* flags of the new namespaces. A cgroup namespace is rooted where its maker
+// is, so that with v1 hierarchies, which the child joins by itself, it is made afterwards.
+func (b *blueprint) namespaceFlags() (clone uintptr, late bool) {
+	for _, ns := range b.spec.Linux.Namespaces {
+		row, _ := spec.Namespaces.Lookup(ns.Type)
+		if ns.Type == specs.CgroupNamespace && b.group.Mode() != cgroups.V2 {
+			late = true
+			continue
+		}
+		clone |= uintptr(row.Flag)
+	}
+	return clone, late
+}
+
+// enter is the first phase: the child takes its place in cgroups and namespaces.
+func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
+	p := &plan.Phase{Name: "enter"}
+	p.Add(plan.Name{Name: initName}, plan.ResetSignals{}, plan.Setsid{})
+	for _, t := range tasks {
+		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
+	}
+	clone, late := b.namespaceFlags()
+	if late {
+		p.Add(plan.Unshare{Flags: unix.CLONE_NEWCGROUP, Name: "cgroup"})
+	}
+	if clone&unix.CLONE_NEWUSER != 0 {
+		uid, gid := firstIDs(b.spec.Linux)
+		p.Add(plan.SetIDs{UID: uid, GID: gid, KeepGroups: b.process.KeepGroups})
+	}
+	if b.spec.Hostname != "" {
+		p.Add(plan.For{Item: "hostname", Step: plan.Hostname{Name: b.spec.Hostname}})
+	}
+	if b.spec.Domainname != "" {
+		p.Add(plan.For{Item: "domainname", Step: plan.Domainname{Name: b.spec.Domainname}})
+	}
+	if clone&unix.CLONE_NEWNET != 0 {
+		p.Add(plan.LoopbackUp{})
+	}
+	return p
+}
+
+// Plan returns what Create and Start would do for a bundle, as text. It needs no privileges.
+func Plan(bundle, id string, opts ...Option) (string, error) {
+	o := &options{planning: true}
+	for _, set := range opts {
+		set(o)
+	}
+	b, err := design(bundle, id, o)
+	if err != nil {
+		return "", err
+	}
+	o.report(b.warnings)
+	phases := []*plan.Phase{b.enter(tasksSources(b.group))}
+	phases = append(append(phases, b.mounts.Rootfs...), b.mounts.Pivot)
+	if p := b.spec.Process; p != nil {
+		filter, err := b.filter("")
+		if err != nil {
+			return "", err
+		}
+		settle, warnings, err := process.Settle(p, b.process, filter != nil)
+		if err != nil {
+			return "", err
+		}
+		o.report(warnings)
+		env, err := process.Environment(p, "/")
+		if err != nil {
+			return "", err
+		}
+		phases = append(phases, settle, process.Release(p, p.Args[0], env, b.process, filter))
+	}
+	var text strings.Builder
+	b.printCgroups(&text)
+	known := plan.SlotSet(0)
+	for _, p := range phases {
+		if _, err := plan.Lower(p, &known); err != nil {
+			return "", err
+		}
+		text.WriteString(p.String())
+	}
+	return text.String(), nil
+}
+
+func (b *blueprint) printCgroups(w *strings.Builder) {
+	w.WriteString("cgroups " + b.group.Mode().String() + "\n")
+	for _, path := range slices.Sorted(maps.Values(b.group.Paths())) {
+		w.WriteString("  make  " + path + "\n")
+	}
+	for _, write := range b.writes {
+		w.WriteString("  write " + write.File + " " + write.Value + "\n")
+	}
+}
+
+// unsupported names what the configuration asks for and this version cannot do: never silence.
+func unsupported(s *specs.Spec) error {
+	var found []string
+	add := func(is bool, path string) {
+		if is {
+			found = append(found, path)
+		}
+	}
+	if h := s.Hooks; h != nil {
+		add(len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0, "hooks") //nolint:staticcheck // prestart is deprecated, not gone
+	}
+	l := s.Linux
+	for i, ns := range l.Namespaces {
+		add(ns.Path != "", fmt.Sprintf("linux.namespaces[%d].path", i))
+		add(ns.Type == specs.TimeNamespace, fmt.Sprintf("linux.namespaces[%d].type time", i))
+	}
+	add(l.IntelRdt != nil, "linux.intelRdt")
+	add(len(l.NetDevices) > 0, "linux.netDevices")
+	add(l.Personality != nil, "linux.personality")
+	add(l.MemoryPolicy != nil, "linux.memoryPolicy")
+	add(l.MountLabel != "", "linux.mountLabel")
+	if len(found) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(found, ", ") + ": not supported yet")
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"skep/libcontainer"
+)
+
+func (a *app) createCommand() *cli.Command {
+	return a.define(&cli.Command{
+		Name:  "create",
+		Usage: "make a container, ready to start",
+		Flags: createFlags(),
+		Action: func(c *cli.Context) error {
+			options, err := a.createOptions(c)
+			if err != nil {
+				return err
+			}
+			_, err = libcontainer.Create(c.Context, c.String("root"), c.Args().First(), c.String("bundle"), options...)
+			return err
+		},
+	}, "ID")
+}
+
+// createFlags are the flags that create and run share.
+func createFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "`DIR` with config.json"},
+		&cli.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the AF_UNIX socket at `PATH`"},
+		&cli.StringFlag{Name: "pid-file", Usage: "write the container's pid to `FILE`"},
+		&cli.BoolFlag{Name: "no-pivot", Usage: "move the root mount and chroot instead of pivot_root (for a ramfs root)"},
+	}
+}
+
+func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
+	options := []libcontainer.Option{libcontainer.Warn(a.log.warn)}
+	if socket := c.String("console-socket"); socket != "" {
+		options = append(options, libcontainer.ConsoleSocket(socket))
+	}
+	if file := c.String("pid-file"); file != "" {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, libcontainer.PidFile(path))
+	}
+	if c.Bool("no-pivot") {
+		options = append(options, libcontainer.NoPivot())
+	}
+	if rootless(c) {
+		options = append(options, libcontainer.Rootless())
+	}
+	return options, nil
+}

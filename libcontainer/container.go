@@ -1,0 +1,139 @@
+// Package libcontainer is skep's Go API: the lifecycle of containers on this host (runtime.md of the OCI runtime
+// specification), with their state below a root directory. A program that imports it needs no re-exec hook in its
+// main: what runs in a container before its program is not Go.
+package libcontainer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/cgroups"
+)
+
+// Container is a container of this host, whoever created it.
+type Container struct {
+	dir      *stateDir
+	state    *State
+	complete bool // create has succeeded
+}
+
+// Load finds a container by its id. The error is ErrNotExist when there is none.
+func Load(root, id string) (*Container, error) {
+	if err := ValidateID(id); err != nil {
+		return nil, err
+	}
+	dir := &stateDir{path: filepath.Join(root, id)}
+	s, complete, err := dir.read()
+	if err != nil {
+		return nil, err
+	}
+	return &Container{dir: dir, state: s, complete: complete}, nil
+}
+
+// loadLocked is Load for an operation that changes the container. The caller releases the lock.
+func loadLocked(root, id string, how int) (*Container, error) {
+	if err := ValidateID(id); err != nil {
+		return nil, err
+	}
+	dir := &stateDir{path: filepath.Join(root, id)}
+	if err := dir.acquire(how); err != nil {
+		return nil, err
+	}
+	s, complete, err := dir.read()
+	if err != nil {
+		dir.release()
+		return nil, err
+	}
+	return &Container{dir: dir, state: s, complete: complete}, nil
+}
+
+// List returns the containers below root, ordered by id. Those that vanish meanwhile are left out. The errors are
+// those of containers whose state cannot be read.
+func List(root string) ([]*Container, []error) {
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, []error{err}
+	}
+	var all []*Container
+	var broken []error
+	for _, e := range entries {
+		if !e.IsDir() || ValidateID(e.Name()) != nil {
+			continue
+		}
+		switch c, err := Load(root, e.Name()); {
+		case err == nil:
+			all = append(all, c)
+		case !errors.Is(err, ErrNotExist):
+			broken = append(broken, err)
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].state.ID < all[j].state.ID })
+	return all, broken
+}
+
+// ID returns the container's id.
+func (c *Container) ID() string { return c.state.ID }
+
+// State returns the facts on disk.
+func (c *Container) State() State { return *c.state }
+
+// StateDir returns the container's directory below the root.
+func (c *Container) StateDir() string { return c.dir.path }
+
+// Status derives where the container stands.
+func (c *Container) Status() Status {
+	if !c.complete && c.dir.lock == nil && c.dir.busy() {
+		return Creating
+	}
+	if !c.complete || !c.state.Init.Alive() {
+		return Stopped
+	}
+	if _, err := os.Lstat(c.dir.file(gateFile)); err == nil {
+		return Created
+	}
+	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && f == cgroups.Frozen {
+		return Paused
+	}
+	return Running
+}
+
+// OCI returns the state in the specification's form (runtime.md#state). The pid is 0 unless the container has a
+// process.
+func (c *Container) OCI() specs.State {
+	s := specs.State{
+		Version:     specs.Version,
+		ID:          c.state.ID,
+		Status:      specs.ContainerState(c.Status()),
+		Bundle:      c.state.Bundle,
+		Annotations: c.state.Annotations,
+	}
+	if s.Status != specs.ContainerState(Stopped) {
+		s.Pid = c.state.Init.Pid
+	}
+	return s
+}
+
+// ValidateID checks a container id before any path is made of it: letters, digits and _ + . - , at most 255 (a file name), and
+// neither . nor .. .
+func ValidateID(id string) error {
+	if id == "" || id == "." || id == ".." || len(id) > 255 {
+		return ErrInvalidID
+	}
+	for i := 0; i < len(id); i++ {
+		switch b := id[i]; {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		case b == '_', b == '+', b == '.', b == '-':
+		default:
+			return ErrInvalidID
+		}
+	}
+	return nil
+}

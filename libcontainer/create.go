@@ -1,0 +1,321 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+	"skep/libcontainer/console"
+	"skep/libcontainer/process"
+	"skep/nsenter"
+	"skep/nsenter/plan"
+)
+
+// Create makes a container of a bundle, up to the point where its program can be started (runtime.md#create). On an
+// error nothing of it is left.
+func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Container, error) {
+	if err := ValidateID(id); err != nil {
+		return nil, err
+	}
+	o := &options{}
+	for _, set := range opts {
+		set(o)
+	}
+	b, err := design(bundle, id, o)
+	if err != nil {
+		return nil, err
+	}
+	o.report(b.warnings)
+	dir, err := makeStateDir(root, id)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.release()
+	c := &creation{ctx: ctx, blueprint: b, options: o, root: root, dir: dir, state: &State{
+		ID: id, Bundle: b.bundle, Rootfs: b.root, Created: time.Now().UTC(), Annotations: b.spec.Annotations,
+		HasProcess: b.spec.Process != nil,
+	}}
+	defer c.close()
+	if err := c.conduct(); err != nil {
+		return nil, c.undo(err)
+	}
+	return &Container{dir: &stateDir{path: dir.path}, state: c.state, complete: true}, nil
+}
+
+// creation is a container in the making.
+type creation struct {
+	*blueprint
+	*options
+	ctx    context.Context
+	root   string // of all state
+	dir    *stateDir
+	state  *State
+	child  *nsenter.Child
+	master *os.File // of the terminal
+}
+
+// conduct makes the container, in the order of the lifecycle.
+func (c *creation) conduct() error {
+	for _, stage := range [...]func() error{
+		c.keepConfig,
+		c.makeCgroups,
+		c.spawn,
+		c.settleParentSide,
+		c.enterNamespaces,
+		c.buildRootfs,
+		c.handOverTerminal,
+		c.settleProcess,
+		c.complete,
+	} {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if err := stage(); err != nil {
+			return c.hint(err)
+		}
+	}
+	return nil
+}
+
+// keepConfig stores a private copy: what happens to the bundle's config.json after create changes nothing.
+func (c *creation) keepConfig() error { return c.dir.write(configFile, c.config.Raw) }
+
+func (c *creation) makeCgroups() error {
+	facts, err := c.group.Plan()
+	if err != nil {
+		return c.withoutCgroups(err)
+	}
+	c.state.Cgroup = facts
+	if err := c.dir.writeState(journalFile, c.state); err != nil {
+		return err
+	}
+	if err := c.group.Create(c.writes); err != nil {
+		return c.withoutCgroups(err)
+	}
+	c.state.Cgroup = c.group.Facts()
+	return c.group.Apply(c.writes)
+}
+
+// withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for no limits.
+func (c *creation) withoutCgroups(err error) error {
+	if !c.rootless || !errors.Is(err, cgroups.ErrUnavailable) || len(c.writes) > 0 {
+		return err
+	}
+	c.group = cgroups.Open(cgroups.Facts{})
+	c.state.Cgroup = cgroups.Facts{}
+	return nil
+}
+
+func (c *creation) spawn() error {
+	cgroup := -1
+	if dir := c.group.V2Dir(); dir != "" {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("cgroup %s: %w", dir, err)
+		}
+		defer unix.Close(fd)
+		cgroup = fd
+	}
+	flags, _ := c.namespaceFlags()
+	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, TempDir: c.dir.path})
+	if err != nil {
+		return err
+	}
+	c.child = child
+	st, err := readStat(child.Pid)
+	if err != nil {
+		return err
+	}
+	c.state.Init = Process{Pid: child.Pid, Start: st.start}
+	c.state.OwnPidns = flags&unix.CLONE_NEWPID != 0
+	return c.dir.writeState(journalFile, c.state)
+}
+
+// settleParentSide does what only the parent may do to the child, while the child still has the parent's ids.
+func (c *creation) settleParentSide() error {
+	pid := c.state.Init.Pid
+	if p := c.spec.Process; p != nil {
+		if err := setOOMScore(pid, p.OOMScoreAdj); err != nil {
+			return err
+		}
+		for _, r := range process.RaiseLimits(p) {
+			if err := raiseLimit(pid, r); err != nil {
+				return err
+			}
+		}
+	}
+	return writeIDMaps(pid, c.spec.Linux)
+}
+
+func (c *creation) enterNamespaces() error {
+	_, err := c.child.Run(c.enter(tasksSources(c.group)))
+	return err
+}
+
+func (c *creation) buildRootfs() error {
+	for _, p := range append(c.mounts.Rootfs, c.mounts.Pivot) {
+		results, err := c.child.Run(p)
+		if err != nil {
+			return err
+		}
+		if master := results.Files[plan.PtyMaster]; master != nil {
+			c.master = master
+		}
+	}
+	return nil
+}
+
+// handOverTerminal gives the terminal's master to whom it belongs, with the size that the configuration asks for.
+func (c *creation) handOverTerminal() error {
+	if c.master == nil {
+		return nil
+	}
+	master := c.master
+	if size := c.spec.Process.ConsoleSize; size != nil {
+		if err := console.Resize(master, size.Height, size.Width); err != nil {
+			return err
+		}
+	}
+	if c.consoleSocket != "" {
+		return console.Send(c.consoleSocket, master)
+	}
+	c.master = nil
+	return c.console(master)
+}
+
+// settleProcess plays the last phases: the process gets its identity, its program is looked up with that identity,
+// and init comes to wait at the gate.
+func (c *creation) settleProcess() error {
+	p := c.spec.Process
+	if p == nil {
+		return c.finish(&plan.Phase{Name: "release", Steps: []plan.Step{plan.AwaitStart{}}})
+	}
+	filter, err := c.filter(c.root)
+	if err != nil {
+		return err
+	}
+	settle, warnings, err := process.Settle(p, c.process, filter != nil)
+	if err != nil {
+		return err
+	}
+	c.report(warnings)
+	home := "/"
+	if process.NeedsHome(p) {
+		settle.Add(plan.Export{Slot: plan.Root})
+	}
+	results, err := c.child.Run(settle)
+	if err != nil {
+		return err
+	}
+	if root := results.Files[plan.Root]; root != nil {
+		home = process.Home(root, p.User.UID)
+		root.Close()
+	}
+	env, err := process.Environment(p, home)
+	if err != nil {
+		return err
+	}
+	program, err := c.lookUp(results)
+	if err != nil {
+		return err
+	}
+	c.state.Program = program
+	return c.finish(process.Release(p, program, env, c.process, filter))
+}
+
+// finish sends the last phase together with the two fifos that start will use: opened for reading and writing, they
+// need no reopening behind the pivot.
+func (c *creation) finish(release *plan.Phase) error {
+	for _, f := range [...]struct {
+		name string
+		slot plan.Slot
+	}{{gateFile, plan.Gate}, {verdictFile, plan.Verdict}} {
+		if err := unix.Mkfifo(c.dir.file(f.name), 0o600); err != nil {
+			return fmt.Errorf("mkfifo %s: %w", c.dir.file(f.name), err)
+		}
+		in := release.Take(fifo(c.dir.file(f.name)))
+		release.Steps = append([]plan.Step{plan.Keep{From: in, As: f.slot}}, release.Steps...)
+	}
+	c.state.Release = plan.TailOf(release)
+	return c.child.Finish(release)
+}
+
+// complete turns the journal into the state of a created container.
+func (c *creation) complete() error {
+	if err := c.dir.writeState(journalFile, c.state); err != nil {
+		return err
+	}
+	if c.pidFile != "" {
+		if err := writePidFile(c.pidFile, c.state.Init.Pid); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(c.dir.file(journalFile), c.dir.file(stateFile)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// writePidFile replaces the file as a whole: who watches for it reads a complete pid.
+func writePidFile(path string, pid int) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("pid file: %w", err)
+	}
+	_, err = f.WriteString(strconv.Itoa(pid))
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("pid file: %w", err)
+	}
+	return nil
+}
+
+// undo replays the journal backwards. The error that led here stays the first thing said.
+func (c *creation) undo(cause error) error {
+	if c.child != nil {
+		c.child.Kill()
+	}
+	left := &Container{dir: c.dir, state: c.state}
+	if err := left.destroy(); err != nil {
+		return fmt.Errorf("%w (and not cleaned up: %w)", cause, err)
+	}
+	return cause
+}
+
+func (c *creation) close() {
+	if c.master != nil {
+		c.master.Close()
+	}
+	if c.child != nil {
+		c.child.Close()
+		c.child.Release()
+	}
+}
+
+// hint adds what the user can do about an init that was killed.
+func (c *creation) hint(err error) error {
+	var death *nsenter.DeathError
+	if !errors.As(err, &death) || !death.Status.Signaled() || death.Status.Signal() != unix.SIGKILL {
+		return err
+	}
+	if r := c.spec.Linux.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+		return fmt.Errorf("%w: linux.resources.memory.limit of %d bytes is too low?", err, *r.Memory.Limit)
+	}
+	return err
+}

@@ -1,0 +1,25 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The sentences that managers match. containerd, Podman and Docker decide by these words what a failure means;
+// errors_test.go pins them.
+var (
+	ErrExist         = errors.New("container with given ID already exists")
+	ErrNotExist      = errors.New("container does not exist")
+	ErrNotRunning    = errors.New("container not running")
+	ErrInvalidID     = errors.New("invalid container ID format")
+	ErrStartRunning  = errors.New("cannot start an already running container")
+	ErrStartStopped  = errors.New("cannot start a container that has stopped")
+	ErrStartPaused   = errors.New("cannot start a container in the paused state")
+	ErrStartCreating = errors.New("cannot start a container that is being created")
+	ErrNoProcess     = errors.New("process: required to start a container, and not set")
+)
+
+// notStopped is the refusal of delete.
+func notStopped(id string, s Status) error {
+	return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, s)
+}

@@ -1,0 +1,126 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+)
+
+// Kill sends a signal to a container's init (runtime.md#kill). SIGKILL to a container that shares its pid namespace
+// goes to every process in its cgroup: nobody else would end them.
+func Kill(root, id string, sig unix.Signal, all bool) error {
+	c, err := Load(root, id)
+	if err != nil {
+		return err
+	}
+	status := c.Status()
+	if !status.allows().signal {
+		return ErrNotRunning
+	}
+	if all || (sig == unix.SIGKILL && !c.state.OwnPidns) {
+		return cgroups.Open(c.state.Cgroup).Kill(sig)
+	}
+	if err := c.signal(sig); err != nil {
+		return err
+	}
+	if sig == unix.SIGKILL && status == Paused {
+		return cgroups.Open(c.state.Cgroup).Thaw() // v1 delivers nothing to a frozen process
+	}
+	return nil
+}
+
+func (c *Container) signal(sig unix.Signal) error {
+	fd, err := c.state.Init.open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		if err == unix.ESRCH {
+			return ErrNotRunning
+		}
+		return os.NewSyscallError("pidfd_send_signal", err)
+	}
+	return nil
+}
+
+// Delete removes what create made for a container (runtime.md#delete). A container that is only created is killed
+// first, as all peers do; with force a running one too, and an id that does not exist is no error.
+func Delete(root, id string, force bool) error {
+	c, err := loadLocked(root, id, unix.LOCK_EX)
+	if err != nil {
+		if force && errors.Is(err, ErrNotExist) {
+			return nil
+		}
+		return deleteBroken(root, id, force, err)
+	}
+	defer c.dir.release()
+	if s := c.Status(); !force && !s.allows().destroy {
+		return notStopped(id, s)
+	}
+	return c.destroy()
+}
+
+// destroy ends the processes and removes cgroups and state, in the reverse order of their making. It replays the
+// journal of a create that was killed just as well, and can itself be repeated.
+func (c *Container) destroy() error {
+	if err := c.end(); err != nil {
+		return err
+	}
+	group := cgroups.Open(c.state.Cgroup)
+	if pids, err := group.Procs(); err == nil && len(pids) > 0 {
+		if err := group.Kill(unix.SIGKILL); err != nil {
+			return fmt.Errorf("delete %s: %w", c.state.ID, err)
+		}
+	}
+	if err := group.Remove(); err != nil {
+		return fmt.Errorf("delete %s: %w", c.state.ID, err)
+	}
+	return c.dir.remove()
+}
+
+// end kills init and waits until it is gone.
+func (c *Container) end() error {
+	fd, err := c.state.Init.open()
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return os.NewSyscallError("pidfd_send_signal", err)
+	}
+	if c.Status() == Paused {
+		if err := cgroups.Open(c.state.Cgroup).Thaw(); err != nil {
+			return err
+		}
+	}
+	const patience = 10 * time.Second
+	return awaitExit(fd, c.state.Init.Pid, patience)
+}
+
+// awaitExit waits for the end of a process, which makes its pidfd readable.
+func awaitExit(pidfd, pid int, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("process %d does not end, %s after SIGKILL", pid, patience)
+		}
+		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
+		if err != nil && err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package libcontainer
+
+import "os"
+
+// Option changes how Create makes a container.
+type Option func(*options)
+
+type options struct {
+	consoleSocket string
+	console       func(master *os.File) error
+	pidFile       string
+	noPivot       bool
+	rootless      bool
+	warn          func(string)
+	planning      bool // nothing is to be made
+}
+
+// ConsoleSocket names the AF_UNIX stream socket that receives the terminal's master, where process.terminal is set.
+func ConsoleSocket(path string) Option { return func(o *options) { o.consoleSocket = path } }
+
+// Console hands the terminal's master to a function, which owns it from then on, where process.terminal is set.
+func Console(take func(master *os.File) error) Option { return func(o *options) { o.console = take } }
+
+// PidFile has the pid of init written to a file once the container is created.
+func PidFile(path string) Option { return func(o *options) { o.pidFile = path } }
+
+// NoPivot uses a move of the root mount and chroot instead of pivot_root, for hosts that run from a ramfs.
+func NoPivot() Option { return func(o *options) { o.noPivot = true } }
+
+// Rootless makes the container as an unprivileged user would: cgroups that cannot be made are done without.
+func Rootless() Option { return func(o *options) { o.rootless = true } }
+
+// Warn receives warnings: what was asked for, could not be had, and does not stop the container.
+func Warn(f func(string)) Option { return func(o *options) { o.warn = f } }

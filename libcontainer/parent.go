@@ -1,0 +1,130 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+	"skep/nsenter/plan"
+)
+
+// What the parent does to the child from outside, and the descriptors that it opens for it.
+
+// tasksFile is the tasks file of a v1 cgroup, through which the child joins.
+type tasksFile struct{ path string }
+
+func (t tasksFile) Open() (*os.File, error) { return os.OpenFile(t.path, os.O_WRONLY, 0) }
+func (t tasksFile) String() string          { return t.path }
+
+func tasksSources(g *cgroups.Group) []plan.Source {
+	var all []plan.Source
+	for _, path := range g.TasksFiles() {
+		all = append(all, tasksFile{path})
+	}
+	return all
+}
+
+// fifo is a fifo opened for both directions: opening waits for nobody.
+type fifo string
+
+func (f fifo) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_RDWR, 0) }
+func (f fifo) String() string          { return "fifo " + filepath.Base(string(f)) }
+
+// setOOMScore writes process.oomScoreAdj; nil leaves what the child inherited.
+func setOOMScore(pid int, score *int) error {
+	if score == nil {
+		return nil
+	}
+	path := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	err := writeFile(path, strconv.Itoa(*score))
+	if err == nil {
+		return nil
+	}
+	current, _ := os.ReadFile(path)
+	return fmt.Errorf("process.oomScoreAdj: %d: %w (it is %s now; an unprivileged user can only raise it)",
+		*score, err, strings.TrimSpace(string(current)))
+}
+
+// writeFile writes an existing file of the kernel in one write.
+func writeFile(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(value))
+	return err
+}
+
+// writeIDMaps writes the maps of a new user namespace (config-linux.md#user-namespace-mappings). Without privilege
+// over the ids, the kernel wants setgroups denied before a group is mapped.
+func writeIDMaps(pid int, l *specs.Linux) error {
+	if len(l.UIDMappings) == 0 && len(l.GIDMappings) == 0 {
+		return nil
+	}
+	dir := "/proc/" + strconv.Itoa(pid) + "/"
+	if os.Geteuid() != 0 {
+		if err := writeFile(dir+"setgroups", "deny"); err != nil {
+			return fmt.Errorf("linux.gidMappings: deny setgroups: %w", err)
+		}
+	}
+	for _, m := range [...]struct {
+		file, path string
+		ids        []specs.LinuxIDMapping
+	}{{"uid_map", "linux.uidMappings", l.UIDMappings}, {"gid_map", "linux.gidMappings", l.GIDMappings}} {
+		if err := writeFile(dir+m.file, formatIDMap(m.ids)); err != nil {
+			return fmt.Errorf("%s: write %s: %w%s", m.path, m.file, err, idMapHint(err))
+		}
+	}
+	return nil
+}
+
+func formatIDMap(ids []specs.LinuxIDMapping) string {
+	var b []byte
+	for _, m := range ids {
+		for _, v := range [...]uint32{m.ContainerID, m.HostID} {
+			b = append(strconv.AppendUint(b, uint64(v), 10), ' ')
+		}
+		b = append(strconv.AppendUint(b, uint64(m.Size), 10), '\n')
+	}
+	return string(b)
+}
+
+func idMapHint(err error) string {
+	if err == unix.EPERM && os.Geteuid() != 0 {
+		return " (an unprivileged user may map only the own id, one to one)"
+	}
+	return ""
+}
+
+// firstIDs are the ids with which the container is built: root where it is mapped, else the first that is.
+func firstIDs(l *specs.Linux) (uid, gid uint32) {
+	return firstID(l.UIDMappings), firstID(l.GIDMappings)
+}
+
+func firstID(ids []specs.LinuxIDMapping) uint32 {
+	for _, m := range ids {
+		if m.ContainerID == 0 {
+			return 0
+		}
+	}
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[0].ContainerID
+}
+
+func (o *options) report(warnings []string) {
+	if o.warn == nil {
+		return
+	}
+	for _, w := range warnings {
+		o.warn(w)
+	}
+}

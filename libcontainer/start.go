@@ -1,0 +1,126 @@
+package libcontainer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"skep/libcontainer/process"
+)
+
+// Start runs the program of a created container (runtime.md#start). It returns once the program runs, or with the
+// reason why it does not.
+func Start(ctx context.Context, root, id string) error {
+	c, err := loadLocked(root, id, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer c.dir.release()
+	return c.start(ctx)
+}
+
+func (c *Container) start(ctx context.Context) error {
+	if err := c.Status().allows().start; err != nil {
+		return err
+	}
+	if !c.state.HasProcess {
+		return ErrNoProcess
+	}
+	pidfd, err := c.state.Init.open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	verdict, err := unix.Open(c.dir.file(verdictFile), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.dir.file(verdictFile), err)
+	}
+	defer unix.Close(verdict)
+	if err := c.openGate(); err != nil {
+		return err
+	}
+	return c.verdict(ctx, verdict, pidfd)
+}
+
+// openGate lets init go on, once: the container is running from the moment at which the gate is gone.
+func (c *Container) openGate() error {
+	gate, err := unix.Open(c.dir.file(gateFile), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: nobody waits to be started: %w", c.state.ID, err)
+	}
+	defer unix.Close(gate)
+	if _, err := unix.Write(gate, []byte{0}); err != nil {
+		return os.NewSyscallError("write", err)
+	}
+	return os.Remove(c.dir.file(gateFile))
+}
+
+// verdict waits until execve has happened, or has not: then init writes an answer. End-of-file means that execve
+// closed the fifo, or that init died in it.
+func (c *Container) verdict(ctx context.Context, fifo, pidfd int) error {
+	answer := make([]byte, 512)
+	fds := []unix.PollFd{{Fd: int32(fifo), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		const tick = 1000 // ms; only to notice that ctx has ended
+		if _, err := unix.Poll(fds, tick); err != nil && err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := unix.Read(fifo, answer)
+		switch {
+		case n >= 8:
+			return c.refused(answer)
+		case (err == unix.EAGAIN || err == unix.EINTR) && fds[1].Revents == 0:
+			continue
+		case err == unix.EAGAIN:
+			return errDiedInExec
+		case err != nil:
+			return os.NewSyscallError("read", err)
+		}
+		// A program that has run and ended leaves its name behind, init that died in execve leaves its own. Where a
+		// parent has reaped it already nothing can be told, and a program that ended at once is the likely story.
+		if st, err := readStat(c.state.Init.Pid); err == nil && st.state == 'Z' && st.comm == initName {
+			return errDiedInExec
+		}
+		return nil
+	}
+}
+
+var errDiedInExec = errors.New("the container's init died in execve: killed by its own seccomp filter, or for lack of memory")
+
+// refused explains the answer of the phase that start set off.
+func (c *Container) refused(answer []byte) error {
+	index := int(binary.NativeEndian.Uint32(answer[0:]))
+	errno := unix.Errno(binary.NativeEndian.Uint32(answer[4:]))
+	step, last := c.state.Release.At(index)
+	if last {
+		return process.ExecError(c.state.Program, errno)
+	}
+	return fmt.Errorf("%s: %w", step, errno)
+}
+
+// open returns a pidfd of the process. The start time is compared after opening: from then on the pid cannot come
+// to mean another process. A process that is gone, or a zombie, is ErrNotRunning.
+func (p Process) open() (int, error) {
+	if p.Pid <= 0 {
+		return -1, ErrNotRunning
+	}
+	fd, err := unix.PidfdOpen(p.Pid, 0)
+	if err == unix.ESRCH {
+		return -1, ErrNotRunning
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("pidfd_open", err)
+	}
+	if !p.Alive() {
+		unix.Close(fd)
+		return -1, ErrNotRunning
+	}
+	return fd, nil
+}

@@ -1,0 +1,168 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+	"skep/nsenter/plan"
+)
+
+// State is what the state directory says about a container: facts, never a status. The file is called journal.json
+// while the container is being made; renaming it to state.json is the moment from which it is created. What create
+// is about to make stands in the journal before it is made, so that delete can undo a create that was killed.
+type State struct {
+	ID          string            `json:"id"`
+	Bundle      string            `json:"bundle"` // absolute
+	Rootfs      string            `json:"rootfs"` // absolute
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Init        Process           `json:"init,omitzero"`
+	OwnPidns    bool              `json:"ownPidNamespace,omitempty"` // the end of init ends every process
+	HasProcess  bool              `json:"hasProcess,omitempty"`      // config.json has a process to start
+	Cgroup      cgroups.Facts     `json:"cgroup,omitzero"`
+	// Release are the records that start sets off, so that it can say which of them failed.
+	Release plan.Tail `json:"release,omitzero"`
+	// Program is the file that start executes, as the container sees it.
+	Program string `json:"program,omitempty"`
+}
+
+// The files of a state directory.
+const (
+	journalFile = "journal.json"
+	stateFile   = "state.json"
+	configFile  = "config.json" // the configuration as it was at create
+	gateFile    = "gate"        // a fifo: start writes to it; it is gone once the container was started
+	verdictFile = "verdict"     // a fifo: init writes to it why the program does not run
+)
+
+// stateDir is the state directory of a container, locked by flock: operations that change a container exclude each
+// other, and who finds a journal without a lock knows that its create died.
+type stateDir struct {
+	path string
+	lock *os.File
+}
+
+func (d *stateDir) file(name string) string { return filepath.Join(d.path, name) }
+
+// makeStateDir makes and locks the directory of a new container: mkdir decides which of two creates wins.
+func makeStateDir(root, id string) (*stateDir, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("state root: %w", err)
+	}
+	for {
+		d := &stateDir{path: filepath.Join(root, id)}
+		if err := os.Mkdir(d.path, 0o711); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				return nil, ErrExist
+			}
+			return nil, err
+		}
+		switch err := d.acquire(unix.LOCK_EX); {
+		case err == nil:
+			return d, nil
+		case !errors.Is(err, ErrNotExist): // a delete took the empty directory for a leftover: make it anew
+			return nil, err
+		}
+	}
+}
+
+// acquire locks the directory and makes sure that it is still the one at its path: the lock of a directory that
+// delete has removed in the meantime excludes nobody.
+func (d *stateDir) acquire(how int) error {
+	f, err := os.OpenFile(d.path, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return ErrNotExist
+	}
+	if err != nil {
+		return err
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(f.Fd()), how)
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("lock %s: %w", d.path, err)
+	}
+	var held, named unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &held) != nil || unix.Stat(d.path, &named) != nil ||
+		held.Ino != named.Ino || held.Dev != named.Dev {
+		f.Close()
+		return ErrNotExist
+	}
+	d.lock = f
+	return nil
+}
+
+// busy reports whether somebody is working on the container right now.
+func (d *stateDir) busy() bool {
+	probe := &stateDir{path: d.path}
+	err := probe.acquire(unix.LOCK_SH | unix.LOCK_NB)
+	probe.release()
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+func (d *stateDir) release() {
+	if d.lock != nil {
+		d.lock.Close()
+		d.lock = nil
+	}
+}
+
+// write replaces a file as a whole: a reader sees the old content or the new one.
+func (d *stateDir) write(name string, content []byte) error {
+	temporary := d.file("." + name + "." + strconv.Itoa(os.Getpid()))
+	err := os.WriteFile(temporary, content, 0o600)
+	if err == nil {
+		err = os.Rename(temporary, d.file(name))
+	}
+	if err != nil {
+		os.Remove(temporary)
+		return fmt.Errorf("write %s: %w", d.file(name), err)
+	}
+	return nil
+}
+
+func (d *stateDir) writeState(name string, s *State) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode the state of %s: %w", s.ID, err)
+	}
+	return d.write(name, b)
+}
+
+// read returns the state, and whether create has completed.
+func (d *stateDir) read() (s *State, complete bool, err error) {
+	for _, name := range [...]string{stateFile, journalFile} {
+		raw, err := os.ReadFile(d.file(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		s := &State{}
+		if err := json.Unmarshal(raw, s); err != nil {
+			return nil, false, fmt.Errorf("%s: %w", d.file(name), err)
+		}
+		if s.ID != filepath.Base(d.path) {
+			return nil, false, fmt.Errorf("%s: is not the state of this container", d.file(name))
+		}
+		return s, name == stateFile, nil
+	}
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		return nil, false, ErrNotExist
+	}
+	return nil, false, fmt.Errorf("%s: no state in it", d.path)
+}
+
+// remove removes the directory with what is in it.
+func (d *stateDir) remove() error { return os.RemoveAll(d.path) }

@@ -1,0 +1,84 @@
+package libcontainer
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Status is where a container stands in its lifecycle (runtime.md#state). It is never stored: it is derived from
+// what is on disk and from the process.
+type Status string
+
+// The status values of the specification, and paused, which every runtime adds.
+const (
+	Creating Status = "creating"
+	Created  Status = "created"
+	Running  Status = "running"
+	Paused   Status = "paused"
+	Stopped  Status = "stopped"
+)
+
+// allowed is what each status permits.
+type allowed struct {
+	signal  bool  // kill
+	destroy bool  // delete without --force
+	start   error // nil where start is permitted
+}
+
+func (s Status) allows() allowed {
+	switch s {
+	case Creating:
+		return allowed{start: ErrStartCreating}
+	case Created:
+		return allowed{signal: true, destroy: true}
+	case Running:
+		return allowed{signal: true, start: ErrStartRunning}
+	case Paused:
+		return allowed{signal: true, start: ErrStartPaused}
+	default:
+		return allowed{destroy: true, start: ErrStartStopped}
+	}
+}
+
+// Process identifies a process for good: a pid alone may be reused.
+type Process struct {
+	Pid int `json:"pid,omitempty"`
+	// Start is when the process began, in clock ticks since boot: field 22 of /proc/PID/stat.
+	Start uint64 `json:"startTime,omitempty"`
+}
+
+// procStat is what skep reads from /proc/PID/stat.
+type procStat struct {
+	comm  string
+	state byte
+	start uint64
+}
+
+func readStat(pid int) (procStat, error) {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return procStat{}, err
+	}
+	open, end := bytes.IndexByte(raw, '('), bytes.LastIndexByte(raw, ')') // comm itself may hold both
+	if open < 0 || end < open {
+		return procStat{}, os.ErrInvalid
+	}
+	const state, start = 0, 19 // counted from the field after comm
+	fields := strings.Fields(string(raw[end+1:]))
+	if len(fields) <= start {
+		return procStat{}, os.ErrInvalid
+	}
+	ticks, err := strconv.ParseUint(fields[start], 10, 64)
+	return procStat{string(raw[open+1 : end]), fields[state][0], ticks}, err
+}
+
+// Alive reports whether the process runs. A zombie does not: nobody may ever reap it.
+func (p Process) Alive() bool {
+	if p.Pid <= 0 {
+		return false
+	}
+	st, err := readStat(p.Pid)
+	return err == nil && st.start == p.Start && st.state != 'Z' && st.state != 'X'
+}
