@@ -1,0 +1,3 @@
+package nsenter
+
+func act(role string) error { return nil }
