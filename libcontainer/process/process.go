@@ -1,0 +1,132 @@
+// Package process compiles the process of a configuration (config.md#process) into the last phases that a
+// container's init plays: it takes on the process's identity, its program is looked up with that identity, and it
+// waits at the gate. Everything here is pure, but for Home, which reads a file of the container, and RaiseLimits,
+// which asks for this process's own limits. Configurations are taken to have passed spec.Validate.
+package process
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/nsenter/plan"
+)
+
+// defaultUmask is that of the peers; the specification leaves it open.
+const defaultUmask = 0o022
+
+// Host is what the compiler must know about the host and the container around the process.
+type Host struct {
+	// Grantable is the mask of the capabilities that the process can be given: those both permitted and bounding
+	// for the runtime, or all of them in a new user namespace.
+	Grantable uint64
+	// LastCap is the highest capability number that the kernel knows.
+	LastCap int
+	// KeepGroups says that the user namespace denies setgroups.
+	KeepGroups bool
+	// OwnStreams tells which of the standard streams are given to the process's user: pipes, sockets and terminals,
+	// never files or devices of the host.
+	OwnStreams [3]bool
+	// PreserveFDs is the number of descriptors from 3 on that stay open in the program.
+	PreserveFDs int
+}
+
+// Filter is a compiled seccomp filter.
+type Filter struct {
+	BPF   []byte // struct sock_filter[]
+	Flags uint   // SECCOMP_FILTER_FLAG_*
+}
+
+// Unsupported returns the JSON paths of what the process asks for and this version cannot do.
+func Unsupported(p *specs.Process) []string {
+	var found []string
+	for _, f := range [...]struct {
+		is   bool
+		path string
+	}{
+		{p.Scheduler != nil, "process.scheduler"},
+		{p.IOPriority != nil, "process.ioPriority"},
+		{p.SelinuxLabel != "", "process.selinuxLabel"},
+		{p.ApparmorProfile != "", "process.apparmorProfile"},
+	} {
+		if f.is {
+			found = append(found, f.path)
+		}
+	}
+	return found
+}
+
+// Settle compiles the phase after the pivot, in which init becomes the process's user and enters its working
+// directory. The phase ends with the first questions about the executable; Choose reads their answers. Where
+// filtered is set, a seccomp filter will be loaded by Release. The warnings name capabilities that are not granted.
+func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, error) {
+	if found := Unsupported(p); len(found) > 0 {
+		return nil, nil, errors.New(strings.Join(found, ", ") + ": not supported yet")
+	}
+	if filtered && !p.NoNewPrivileges && h.Grantable>>capSysAdmin&1 == 0 {
+		return nil, nil, errors.New("linux.seccomp: loading a filter takes CAP_SYS_ADMIN, which skep does not have, or process.noNewPrivileges")
+	}
+	caps, warnings := capabilities(p.Capabilities, h)
+	phase := &plan.Phase{Name: "process"}
+	phase.Add(streams(p, h)...)
+	umask := uint32(defaultUmask)
+	if p.User.Umask != nil {
+		umask = *p.User.Umask
+	}
+	phase.Add(plan.Umask{Mask: umask})
+	if drop := h.known() &^ caps.bounding; drop != 0 {
+		phase.Add(plan.For{Item: "process.capabilities.bounding", Step: plan.DropBounding{Drop: drop}})
+	}
+	phase.Add(plan.For{Item: "process.user", Step: plan.SetIDs{
+		UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids, KeepGroups: h.KeepGroups,
+	}})
+	if p.User.UID != 0 {
+		// The change of ids has emptied the effective set. The next steps need it: only root may reach the working
+		// directory, and a filter without no_new_privs takes CAP_SYS_ADMIN.
+		phase.Add(plan.RaiseCaps{Permitted: h.Grantable})
+	}
+	phase.Add(plan.For{Item: "process.cwd", Step: plan.Chdir{At: plan.In(p.Cwd)}})
+	phase.Add(probes(first(candidates(p)))...)
+	return phase, warnings, nil
+}
+
+// streams gives the process its standard streams. It takes CAP_CHOWN, and therefore comes before the user changes.
+func streams(p *specs.Process, h Host) []plan.Step {
+	if p.Terminal { // all three are one file
+		return []plan.Step{plan.UseTerminal{}, plan.OwnStream{FD: 0, UID: p.User.UID}}
+	}
+	var steps []plan.Step
+	for fd, own := range h.OwnStreams {
+		if own {
+			steps = append(steps, plan.OwnStream{FD: fd, UID: p.User.UID})
+		}
+	}
+	return steps
+}
+
+// Release compiles the last phase: init drops what only it needed, waits for start, and becomes the program at path
+// with the environment env. Before it, the slots Gate and Verdict must hold the fifos of start. f is nil where there
+// is no filter.
+func Release(p *specs.Process, path string, env []string, h Host, f *Filter) *plan.Phase {
+	caps, _ := capabilities(p.Capabilities, h)
+	phase := &plan.Phase{Name: "release"}
+	if f != nil && !p.NoNewPrivileges { // while there is CAP_SYS_ADMIN
+		phase.Add(f.step())
+	}
+	phase.Add(plan.For{Item: "process.capabilities", Step: caps.set()})
+	if p.NoNewPrivileges {
+		phase.Add(plan.NoNewPrivs{})
+	}
+	phase.Add(limits(p.Rlimits)...)
+	phase.Add(plan.AwaitStart{})
+	if f != nil && p.NoNewPrivileges { // as late as possible: the filter need not allow what init does before
+		phase.Add(f.step())
+	}
+	phase.Add(plan.CloseOnExec{First: 3 + h.PreserveFDs}, plan.Exec{Path: path, Args: p.Args, Env: env})
+	return phase
+}
+
+func (f *Filter) step() plan.Step {
+	return plan.For{Item: "linux.seccomp", Step: plan.Seccomp{Filter: f.BPF, Flags: f.Flags}}
+}
