@@ -37,6 +37,7 @@ type Child struct {
 	pidfd  int
 	socket int
 	known  plan.SlotSet
+	status *unix.WaitStatus // once reaped
 }
 
 // Results is what a phase left behind.
@@ -55,6 +56,12 @@ func (r *Results) Errno(s plan.Slot) unix.Errno {
 		return unix.Errno(-v)
 	}
 	return 0
+}
+
+func (r *Results) close() {
+	for _, f := range r.Files {
+		f.Close()
+	}
 }
 
 // DeathError says that the child ended in the middle of a phase.
@@ -127,17 +134,25 @@ func (c *Child) Run(p *plan.Phase) (*Results, error) {
 		return nil, err
 	}
 	res := &Results{}
-	index, errno, err := c.receive(res)
-	if errors.Is(err, errGone) {
-		return nil, &DeathError{p.Name, c.Wait()}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("phase %s: %w", p.Name, err)
-	}
-	if errno != 0 {
-		return nil, c.explain(program, index, errno)
+	if err := c.conclude(program, p, res); err != nil {
+		res.close()
+		return nil, err
 	}
 	return res, nil
+}
+
+// conclude waits for a phase to end.
+func (c *Child) conclude(program *plan.Program, p *plan.Phase, res *Results) error {
+	index, errno, err := c.receive(res)
+	switch {
+	case errors.Is(err, errGone):
+		return &DeathError{p.Name, c.Wait()}
+	case err != nil:
+		return fmt.Errorf("phase %s: %w", p.Name, err)
+	case errno != 0:
+		return c.explain(program, index, errno)
+	}
+	return nil
 }
 
 // Finish plays the last phase up to its AwaitStart step and lets go of the child, which waits there.
@@ -147,16 +162,16 @@ func (c *Child) Finish(p *plan.Phase) error {
 	if err != nil {
 		return err
 	}
-	index, errno, err := c.receive(&Results{})
-	switch {
-	case errors.Is(err, errReady):
+	res := &Results{}
+	defer res.close()
+	err = c.conclude(program, p, res)
+	if errors.Is(err, errReady) {
 		return nil
-	case errors.Is(err, errGone):
-		return &DeathError{p.Name, c.Wait()}
-	case err != nil:
-		return fmt.Errorf("phase %s: %w", p.Name, err)
 	}
-	return c.explain(program, index, errno)
+	if err == nil {
+		return fmt.Errorf("phase %s: ended without waiting for start", p.Name)
+	}
+	return err
 }
 
 // Close closes the socket, at which a waiting player exits. The pidfd stays open until Release.
@@ -175,14 +190,16 @@ func (c *Child) Release() {
 	}
 }
 
-// Wait reaps the child. A child that somebody else has reaped has status 0.
+// Wait reaps the child. A child that somebody else has reaped has status 0. Once reaped, its pid may be another
+// process's, so that a second Wait only repeats the status.
 func (c *Child) Wait() unix.WaitStatus {
-	var status unix.WaitStatus
-	for {
+	for c.status == nil {
+		var status unix.WaitStatus
 		if _, err := unix.Wait4(c.Pid, &status, unix.WALL, nil); err != unix.EINTR {
-			return status
+			c.status = &status
 		}
 	}
+	return *c.status
 }
 
 // Kill ends the child and reaps it.
@@ -243,12 +260,14 @@ func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 	var buf [answerSize]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(c.socket, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, flags, _, err := unix.Recvmsg(c.socket, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err != nil && err != unix.ECONNRESET:
 			return 0, 0, os.NewSyscallError("recvmsg", err)
+		case flags&unix.MSG_CTRUNC != 0: // RLIMIT_NOFILE: the descriptor was dropped
+			return 0, 0, os.NewSyscallError("recvmsg", unix.EMFILE)
 		case n == 1 && oobn > 0:
 			if err := res.take(plan.Slot(buf[0]), oob[:oobn]); err != nil {
 				return 0, 0, err

@@ -35,7 +35,10 @@ struct iov { void *base; u64 len; };
 struct msg { void *name; u32 namelen; struct iov *iov; u64 iovlen; void *control; u64 controllen; int flags; };
 struct cmsg { u64 len; int level, type; int fd[FDS_MAX]; };
 
-enum { PROT_RW = 3, MAP_PRIVATE = 2, MAP_PRIVATE_ANON = 0x22, MSG_CMSG_CLOEXEC = 0x40000000 };
+enum { PROT_RW = 3, MAP_PRIVATE = 2, MAP_PRIVATE_ANON = 0x22, MSG_CTRUNC = 8, MSG_CMSG_CLOEXEC = 0x40000000 };
+enum { EAGAIN = 11, EMFILE = 24 };
+enum { NR_openat2 = 437 };			/* everywhere */
+enum { TRIES = 128 };
 enum { EXIT_NO_PARENT = 120, EXIT_NO_ANSWER = 121 };
 
 INLINE long perform(const struct rec *r, char *data, struct answer *ans)
@@ -82,10 +85,15 @@ INLINE void play(char *base, struct answer *ans)
 	ans->err = 0;
 	while (i < h->recs) {
 		const struct rec *r = recs + i;
-		long result = perform(r, data, ans);
-		int failed = result < 0 && result > -4096 && !r->any;
+		long result;
+		int failed, tries = TRIES;
 		u32 skip = 0;
 
+		/* A lookup of `..` below a root fails when anything on the host was mounted or renamed meanwhile. */
+		do
+			result = perform(r, data, ans);
+		while (result == -EAGAIN && r->nr == NR_openat2 && --tries);
+		failed = result < 0 && result > -4096 && !r->any;
 		if (r->store != NO_STORE)
 			ans->slot[r->store % SLOTS] = (int)result;
 		for (int k = 0; k < OUTCOMES; k++) {
@@ -102,6 +110,13 @@ INLINE void play(char *base, struct answer *ans)
 		i += 1 + skip;
 	}
 	ans->index = (int)i;
+}
+
+/* refuse answers a phase that could not be received. */
+INLINE void refuse(struct answer *ans, long err)
+{
+	ans->index = -1;
+	ans->err = (int)err;
 }
 
 __attribute__((section("player"), used, noinline, no_stack_protector, noreturn))
@@ -121,23 +136,30 @@ void player_start(void)
 		char *base = buf;
 		u64 size = 0;
 		u32 fds;
+		int truncated;
 
 		if (n < (long)sizeof *h)
 			call(NR_exit_group, EXIT_NO_PARENT, 0, 0, 0, 0, 0);
 		fds = m.controllen < 20 ? 0 : (u32)((c.len - 16) / 4);
 		for (u32 i = 0; i < fds; i++)
 			ans.slot[(h->input + i) % SLOTS] = c.fd[i];
-		if (h->in_memfd && fds) {	/* private pages; the file itself is charged to the parent */
+		truncated = m.flags & MSG_CTRUNC;	/* RLIMIT_NOFILE: some descriptors were dropped */
+		if (h->in_memfd && fds && !truncated) {	/* private pages; the file itself is charged to the parent */
 			size = h->size;
 			base = (char *)call(NR_mmap, 0, (long)size, PROT_RW, MAP_PRIVATE, c.fd[fds - 1], 0);
 			call(NR_close, c.fd[fds - 1], 0, 0, 0, 0, 0);
 		}
-		play(base, &ans);
+		if (truncated)
+			refuse(&ans, EMFILE);
+		else if ((u64)base > -4096UL)
+			refuse(&ans, -(long)base);
+		else
+			play(base, &ans);
 		/* Once slot 0 is no longer the socket, this answer was the last word: execve failed. */
 		n = call(NR_write, ans.slot[0], (long)&ans, sizeof ans, 0, 0, 0);
 		if (n != sizeof ans || ans.slot[0] != CONTROL_FD)
 			call(NR_exit_group, EXIT_NO_ANSWER, 0, 0, 0, 0, 0);
-		if (base != buf)
+		if (size)
 			call(NR_munmap, (long)base, (long)size, 0, 0, 0, 0);
 	}
 }
