@@ -293,6 +293,10 @@ func unsupported(s *specs.Spec) error {
 	add(l.Personality != nil, "linux.personality")
 	add(l.MemoryPolicy != nil, "linux.memoryPolicy")
 	add(l.MountLabel != "", "linux.mountLabel")
+	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")
+	if s.Process != nil {
+		found = append(found, process.Unsupported(s.Process)...)
+	}
 	if len(found) == 0 {
 		return nil
 	}

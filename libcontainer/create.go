@@ -230,6 +230,19 @@ func (c *creation) settleProcess() error {
 	return c.finish(process.Release(p, program, env, c.process, filter))
 }
 
+// lookUp finds the program by the answers of the phase that has been played, asking on where PATH is long.
+func (c *creation) lookUp(first *nsenter.Results) (string, error) {
+	answers := []func(plan.Slot) unix.Errno{first.Errno}
+	for _, p := range process.MoreProbes(c.spec.Process) {
+		results, err := c.child.Run(p)
+		if err != nil {
+			return "", err
+		}
+		answers = append(answers, results.Errno)
+	}
+	return process.Choose(c.spec.Process, answers...)
+}
+
 // finish sends the last phase together with the two fifos that start will use: opened for reading and writing, they
 // need no reopening behind the pivot.
 func (c *creation) finish(release *plan.Phase) error {

@@ -51,6 +51,14 @@ func setOOMScore(pid int, score *int) error {
 		*score, err, strings.TrimSpace(string(current)))
 }
 
+// raiseLimit raises a hard limit of the child, which takes CAP_SYS_RESOURCE on the host.
+func raiseLimit(pid int, r plan.Rlimit) error {
+	if err := unix.Prlimit(pid, r.Resource, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}, nil); err != nil {
+		return fmt.Errorf("process.rlimits: raise the hard limit %s to %d: %w", r.Name, r.Hard, err)
+	}
+	return nil
+}
+
 // writeFile writes an existing file of the kernel in one write.
 func writeFile(path, value string) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
