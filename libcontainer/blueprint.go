@@ -32,12 +32,13 @@ type blueprint struct {
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
 	process  process.Host
+	slack    uint64 // timer slack to be given back to the child, in nanoseconds; 0 leaves it
 	warnings []string
 }
 
 // design loads, validates and compiles the configuration of a bundle. Nothing on the host is changed.
 func design(bundle, id string, o *options) (*blueprint, error) {
-	b := &blueprint{}
+	b := &blueprint{slack: o.timerSlack}
 	var err error
 	if b.bundle, err = filepath.Abs(bundle); err != nil {
 		return nil, err
@@ -198,6 +199,9 @@ func (b *blueprint) namespaceFlags() (clone uintptr, late bool) {
 func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 	p := &plan.Phase{Name: "enter"}
 	p.Add(plan.Name{Name: initName}, plan.ResetSignals{}, plan.Setsid{})
+	if b.slack != 0 {
+		p.Add(plan.TimerSlack{Nanoseconds: b.slack})
+	}
 	for _, t := range tasks {
 		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
 	}

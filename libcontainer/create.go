@@ -135,7 +135,7 @@ func (c *creation) spawn() error {
 	}
 	c.state.Init = Process{Pid: child.Pid, Start: st.start}
 	c.state.OwnPidns = flags&unix.CLONE_NEWPID != 0
-	return c.dir.writeState(journalFile, c.state)
+	return nil
 }
 
 // settleParentSide does what only the parent may do to the child, while the child still has the parent's ids.
@@ -257,23 +257,21 @@ func (c *creation) finish(release *plan.Phase) error {
 		release.Steps = append([]plan.Step{plan.Keep{From: in, As: f.slot}}, release.Steps...)
 	}
 	c.state.Release = plan.TailOf(release)
+	// Until now init dies with its parent; from here on the journal has to name it.
+	if err := c.dir.writeState(journalFile, c.state); err != nil {
+		return err
+	}
 	return c.child.Finish(release)
 }
 
 // complete turns the journal into the state of a created container.
 func (c *creation) complete() error {
-	if err := c.dir.writeState(journalFile, c.state); err != nil {
-		return err
-	}
 	if c.pidFile != "" {
 		if err := writePidFile(c.pidFile, c.state.Init.Pid); err != nil {
 			return err
 		}
 	}
-	if err := os.Rename(c.dir.file(journalFile), c.dir.file(stateFile)); err != nil {
-		return err
-	}
-	return nil
+	return os.Rename(c.dir.file(journalFile), c.dir.file(stateFile))
 }
 
 // writePidFile replaces the file as a whole: who watches for it reads a complete pid.

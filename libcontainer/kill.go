@@ -66,6 +66,18 @@ func Delete(root, id string, force bool) error {
 	return c.destroy()
 }
 
+// Delete ends the container if it still runs, and removes what create made for it.
+func (c *Container) Delete() error {
+	switch err := c.dir.acquire(unix.LOCK_EX); {
+	case errors.Is(err, ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	defer c.dir.release()
+	return c.destroy()
+}
+
 // destroy ends the processes and removes cgroups and state, in the reverse order of their making. It replays the
 // journal of a create that was killed just as well, and can itself be repeated.
 func (c *Container) destroy() error {
@@ -73,13 +85,13 @@ func (c *Container) destroy() error {
 		return err
 	}
 	group := cgroups.Open(c.state.Cgroup)
-	if pids, err := group.Procs(); err == nil && len(pids) > 0 {
+	if !c.state.OwnPidns || c.state.Init.Pid == 0 { // otherwise the kernel has ended every process with init
 		if err := group.Kill(unix.SIGKILL); err != nil {
-			return fmt.Errorf("delete %s: %w", c.state.ID, err)
+			return err
 		}
 	}
 	if err := group.Remove(); err != nil {
-		return fmt.Errorf("delete %s: %w", c.state.ID, err)
+		return err
 	}
 	return c.dir.remove()
 }

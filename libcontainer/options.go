@@ -11,6 +11,7 @@ type options struct {
 	pidFile       string
 	noPivot       bool
 	rootless      bool
+	timerSlack    uint64
 	warn          func(string)
 	planning      bool // nothing is to be made
 }
@@ -29,6 +30,10 @@ func NoPivot() Option { return func(o *options) { o.noPivot = true } }
 
 // Rootless makes the container as an unprivileged user would: cgroups that cannot be made are done without.
 func Rootless() Option { return func(o *options) { o.rootless = true } }
+
+// TimerSlack is the timer slack, in nanoseconds, that the container gets where this process has changed its own: the
+// kernel would hand ours on.
+func TimerSlack(ns uint64) Option { return func(o *options) { o.timerSlack = ns } }
 
 // Warn receives warnings: what was asked for, could not be had, and does not stop the container.
 func Warn(f func(string)) Option { return func(o *options) { o.warn = f } }

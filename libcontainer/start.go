@@ -23,6 +23,15 @@ func Start(ctx context.Context, root, id string) error {
 	return c.start(ctx)
 }
 
+// Start runs the program of the container. See the function of the same name.
+func (c *Container) Start(ctx context.Context) error {
+	if err := c.dir.acquire(unix.LOCK_EX); err != nil {
+		return err
+	}
+	defer c.dir.release()
+	return c.start(ctx)
+}
+
 func (c *Container) start(ctx context.Context) error {
 	if err := c.Status().allows().start; err != nil {
 		return err

@@ -35,7 +35,7 @@ func createFlags() []cli.Flag {
 }
 
 func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
-	options := []libcontainer.Option{libcontainer.Warn(a.log.warn)}
+	options := []libcontainer.Option{libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack())}
 	if socket := c.String("console-socket"); socket != "" {
 		options = append(options, libcontainer.ConsoleSocket(socket))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/containerd/console"
@@ -15,7 +14,7 @@ import (
 // foreground stands between the user and a container that runs in the foreground: signals go in, the exit status
 // comes out, and the terminal's bytes go both ways.
 type foreground struct {
-	signals chan os.Signal
+	signals *os.File // one byte for each signal that arrives
 	pid     int
 	pidfd   int
 	user    console.Console // the user's own terminal, in raw mode
@@ -24,10 +23,9 @@ type foreground struct {
 }
 
 // newForeground takes the signals over before there is a container, so that none is lost in between.
-func newForeground() *foreground {
-	fg := &foreground{signals: make(chan os.Signal, 128), pidfd: -1}
-	signal.Notify(fg.signals)
-	return fg
+func newForeground() (*foreground, error) {
+	signals, err := takeSignals()
+	return &foreground{signals: signals, pidfd: -1}, err
 }
 
 // attach connects the user's terminal with the container's.
@@ -98,16 +96,17 @@ func (fg *foreground) follow(pid int) error {
 }
 
 func (fg *foreground) forward() {
-	for s := range fg.signals {
-		switch sig := s.(unix.Signal); sig {
-		case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE: // ours; Go's scheduler uses SIGURG
-		case unix.SIGWINCH:
-			if fg.master != nil {
-				fg.resize()
-			}
-		default:
-			_ = unix.PidfdSendSignal(fg.pidfd, sig, nil, 0)
+	number := make([]byte, 1)
+	for {
+		if _, err := fg.signals.Read(number); err != nil {
+			return
 		}
+		sig := unix.Signal(number[0])
+		if sig == unix.SIGWINCH && fg.master != nil {
+			fg.resize()
+			continue
+		}
+		_ = unix.PidfdSendSignal(fg.pidfd, sig, nil, 0)
 	}
 }
 
@@ -142,7 +141,6 @@ func reap(pid int) int {
 
 // close gives the user's terminal back.
 func (fg *foreground) close() {
-	signal.Stop(fg.signals)
 	if fg.user != nil {
 		_ = fg.user.Reset()
 	}

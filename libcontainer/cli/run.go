@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"errors"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -28,12 +28,15 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	root, id := c.String("root"), c.Args().First()
+	create := func(more ...libcontainer.Option) (*libcontainer.Container, error) {
+		return libcontainer.Create(c.Context, c.String("root"), c.Args().First(), c.String("bundle"), append(options, more...)...)
+	}
 	if c.Bool("detach") {
-		if _, err := libcontainer.Create(c.Context, root, id, c.String("bundle"), options...); err != nil {
+		container, err := create()
+		if err != nil {
 			return err
 		}
-		return a.startOrDelete(c, root, id)
+		return startOrDelete(c, container)
 	}
 	if !c.Bool("no-subreaper") {
 		// What the container's init leaves behind is ours to reap, so that delete finds empty cgroups.
@@ -41,25 +44,24 @@ func (a *app) run(c *cli.Context) error {
 			return os.NewSyscallError("prctl", err)
 		}
 	}
-	fg := newForeground()
-	defer fg.close()
-	if c.String("console-socket") == "" {
-		options = append(options, libcontainer.Console(fg.attach))
+	fg, err := newForeground()
+	if err != nil {
+		return err
 	}
-	container, err := libcontainer.Create(c.Context, root, id, c.String("bundle"), options...)
+	defer fg.close()
+	container, err := create(libcontainer.Console(fg.attach))
 	if err != nil {
 		return err
 	}
 	if err := fg.follow(container.State().Init.Pid); err != nil {
-		_ = libcontainer.Delete(root, id, true)
-		return err
+		return errors.Join(err, container.Delete())
 	}
-	if err := a.startOrDelete(c, root, id); err != nil {
+	if err := startOrDelete(c, container); err != nil {
 		return err
 	}
 	status := fg.wait()
 	if !c.Bool("keep") {
-		if err := libcontainer.Delete(root, id, true); err != nil {
+		if err := container.Delete(); err != nil {
 			a.log.warn(err.Error())
 		}
 	}
@@ -70,13 +72,10 @@ func (a *app) run(c *cli.Context) error {
 }
 
 // startOrDelete leaves nothing of a container that does not start.
-func (a *app) startOrDelete(c *cli.Context, root, id string) error {
-	err := libcontainer.Start(c.Context, root, id)
+func startOrDelete(c *cli.Context, container *libcontainer.Container) error {
+	err := container.Start(c.Context)
 	if err == nil {
 		return nil
 	}
-	if undo := libcontainer.Delete(root, id, true); undo != nil {
-		return fmt.Errorf("%w (and not cleaned up: %w)", err, undo)
-	}
-	return err
+	return errors.Join(err, container.Delete())
 }

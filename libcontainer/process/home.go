@@ -45,8 +45,8 @@ func homeIn(passwd io.Reader, uid uint32) string {
 // FIFO could wait, and opening a device node of the image would reach the host's device.
 func openRegular(root int, name string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	fd, err := unix.Openat2(root, name, &how)
-	// Looking up `..` below a root fails when anything on the host was mounted or renamed meanwhile.
+	fd, err := -1, error(unix.EAGAIN)
+	// A lookup of `..` below a root fails when anything on the host was mounted or renamed meanwhile.
 	for tries := 128; err == unix.EAGAIN && tries > 0; tries-- {
 		fd, err = unix.Openat2(root, name, &how)
 	}

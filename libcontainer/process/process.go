@@ -87,7 +87,7 @@ func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, err
 		phase.Add(plan.RaiseCaps{Permitted: h.Grantable})
 	}
 	phase.Add(plan.For{Item: "process.cwd", Step: plan.Chdir{At: plan.In(p.Cwd)}})
-	phase.Add(probes(first(candidates(p)))...)
+	phase.Add(probes(p)[0]...)
 	return phase, warnings, nil
 }
 

@@ -23,6 +23,18 @@ type Umask struct{ Mask uint32 }
 func (s Umask) Lower(l *Lowering) { l.Call(unix.SYS_UMASK, Flags(uint64(s.Mask))) }
 func (s Umask) String() string    { return fmt.Sprintf("umask %04o", s.Mask) }
 
+// TimerSlack sets how late timers may fire, in nanoseconds. A larger value of the parent's is inherited and turns
+// short sleeps into long ones.
+type TimerSlack struct{ Nanoseconds uint64 }
+
+// Lower is one prctl.
+func (s TimerSlack) Lower(l *Lowering) {
+	l.Call(unix.SYS_PRCTL, Imm(unix.PR_SET_TIMERSLACK), Flags(s.Nanoseconds), Imm(0), Imm(0), Imm(0))
+}
+func (s TimerSlack) String() string {
+	return "set the timer slack to " + strconv.FormatUint(s.Nanoseconds, 10) + " ns"
+}
+
 // Setsid makes the child the leader of a session.
 type Setsid struct{}
 

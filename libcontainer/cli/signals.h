@@ -1,0 +1,2 @@
+/* take_signals writes the number of each of these signals that arrives, as one byte, to fd. */
+void take_signals(int fd, const unsigned char *numbers, int count);
