@@ -45,12 +45,6 @@ type file string
 func (f file) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_RDWR, 0) }
 func (f file) String() string          { return "host:" + string(f) }
 
-// path is a Source: an O_PATH descriptor.
-type path string
-
-func (p path) Open() (*os.File, error) { return os.OpenFile(string(p), unix.O_PATH, 0) }
-func (p path) String() string          { return "host:" + string(p) }
-
 // launch starts a child that ends with the test.
 func launch(t testing.TB, flags uintptr) *Child {
 	t.Helper()

@@ -34,7 +34,7 @@ func act(role string) error {
 	defer c.Kill()
 	switch role {
 	case "idle parent":
-		fmt.Println(c.Pid)
+		fmt.Print(c.Pid, "\n!")
 		select {}
 	case "busy parent":
 		fmt.Println(c.Pid)
@@ -49,9 +49,10 @@ func act(role string) error {
 	return errors.New("there is no such role")
 }
 
-// busy plays a phase that reads from stdin, and then far too much for one phase.
+// busy plays a phase that says hello and reads from stdin.
 func busy(c *Child) error {
 	_, err := c.Run(&plan.Phase{Name: "busy", Steps: []plan.Step{records(func(l *plan.Lowering) {
+		l.Call(unix.SYS_WRITE, plan.Imm(1), l.String("!"), plan.Imm(1))
 		l.Call(unix.SYS_READ, plan.Imm(0), l.Bytes(make([]byte, 8)), plan.Imm(1))
 	})}})
 	return err
@@ -171,7 +172,6 @@ func TestParentDies(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			defer cmd.Wait()
 			defer cmd.Process.Kill()
 			var pid int
 			if _, err := fmt.Fscanln(stdout, &pid); err != nil {
@@ -182,11 +182,14 @@ func TestParentDies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer unix.Close(pidfd)
+			if _, err := io.ReadFull(stdout, make([]byte, 1)); err != nil { // it idles or reads now
+				t.Fatal(err)
+			}
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.Copy(io.Discard, stdout); err != nil {
-				t.Logf("the parent's output: %v", err)
+			if _, err := cmd.Process.Wait(); err != nil {
+				t.Fatal(err)
 			}
 			stdin.Close() // ends the read of the busy player's phase, where no socket can tell it anything
 			awaitExit(t, pidfd)
