@@ -34,7 +34,11 @@ func (l *Lowering) open(p Path, flags uint64, into Slot) call {
 
 // resolve opens p with O_PATH and makes it first if it is missing. The usual case, it exists, costs two calls.
 func (l *Lowering) resolve(p Path, make Make, into Slot) {
-	opened := l.open(p, unix.O_PATH|unix.O_CLOEXEC, into)
+	flags := uint64(unix.O_PATH | unix.O_CLOEXEC)
+	if make == Directory {
+		flags |= unix.O_DIRECTORY
+	}
+	opened := l.open(p, flags, into)
 	if make == Nothing {
 		return
 	}
