@@ -4,13 +4,10 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"skep/nsenter/plan"
 	"skep/spec"
 )
-
-const capSysAdmin = unix.CAP_SYS_ADMIN
 
 // capSets are capability sets as masks: bit n is capability number n.
 type capSets struct{ bounding, effective, inheritable, permitted, ambient uint64 }

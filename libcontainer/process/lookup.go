@@ -72,8 +72,8 @@ func Choose(p *specs.Process, answers ...func(plan.Slot) unix.Errno) (string, er
 	for i, file := range candidates(p) {
 		errno := answers[i/batch]
 		access := errno(plan.Result(2 * (i % batch)))
-		inside := errno(plan.Result(2*(i%batch) + 1))
-		switch isFile := inside == unix.ENOTDIR; {
+		isFile := errno(plan.Result(2*(i%batch)+1)) == unix.ENOTDIR
+		switch {
 		case access == 0 && isFile:
 			return file, nil
 		case isPath(name):

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"skep/nsenter/plan"
 )
@@ -28,7 +29,8 @@ type Host struct {
 	// OwnStreams tells which of the standard streams are given to the process's user: pipes, sockets and terminals,
 	// never files or devices of the host.
 	OwnStreams [3]bool
-	// PreserveFDs is the number of descriptors from 3 on that stay open in the program.
+	// PreserveFDs is the number of descriptors from 3 on that stay open in the program. Init's own socket is among
+	// them until another descriptor has taken its place.
 	PreserveFDs int
 }
 
@@ -64,8 +66,11 @@ func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, err
 	if found := Unsupported(p); len(found) > 0 {
 		return nil, nil, errors.New(strings.Join(found, ", ") + ": not supported yet")
 	}
-	if filtered && !p.NoNewPrivileges && h.Grantable>>capSysAdmin&1 == 0 {
-		return nil, nil, errors.New("linux.seccomp: loading a filter takes CAP_SYS_ADMIN, which skep does not have, or process.noNewPrivileges")
+	if filtered && !p.NoNewPrivileges && h.Grantable&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return nil, nil, errors.New("linux.seccomp: without process.noNewPrivileges it takes CAP_SYS_ADMIN to load a filter, which cannot be granted here")
+	}
+	if h.KeepGroups && len(p.User.AdditionalGids) > 0 {
+		return nil, nil, errors.New("process.user.additionalGids: the user namespace denies setgroups")
 	}
 	caps, warnings := capabilities(p.Capabilities, h)
 	phase := &plan.Phase{Name: "process"}

@@ -224,3 +224,15 @@ func TestRaiseLimits(t *testing.T) {
 		t.Errorf("raising: %+v", got)
 	}
 }
+
+// USR-05: groups that cannot be set are refused where asked for, and left alone otherwise.
+func TestGroupsDenied(t *testing.T) {
+	h := fullHost
+	h.KeepGroups = true
+	if _, _, err := Settle(example(user(5, 5, 7)), h, false); err == nil || !strings.HasPrefix(err.Error(), "process.user.additionalGids: ") {
+		t.Errorf("groups asked for: %v", err)
+	}
+	if _, _, err := Settle(example(user(5, 5)), h, false); err != nil {
+		t.Errorf("no groups: %v", err)
+	}
+}
