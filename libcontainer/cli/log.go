@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skep/nsenter/plan"
+	"skep/spec"
 )
 
 // logger writes warnings and the final error. With --log they go to a file, where managers read the last record of
@@ -73,7 +77,27 @@ func (l *logger) warn(text string) {
 
 func (l *logger) error(err error) {
 	if l.records != nil {
-		l.records.Error(err.Error())
+		l.records.Error(err.Error(), details(err)...)
 	}
 	fmt.Fprintf(l.stderr, "skep: %s\n", err)
+}
+
+// details are what a program can read of an error without parsing its sentence: the JSON path in the configuration,
+// the phase, the step and the system call that failed, and the errno.
+func details(err error) []any {
+	var attrs []any
+	var problems spec.Problems
+	if errors.As(err, &problems) && len(problems) > 0 {
+		attrs = append(attrs, slog.String("path", problems[0].Path))
+	}
+	var step *plan.StepError
+	if errors.As(err, &step) {
+		attrs = append(attrs, slog.String("path", step.Item()), slog.String("phase", step.Phase),
+			slog.String("op", step.Step.String()), slog.String("call", step.Call))
+	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		attrs = append(attrs, slog.String("errno", unix.ErrnoName(errno)))
+	}
+	return attrs
 }

@@ -168,6 +168,13 @@ type StepError struct {
 	Detail string // what the kernel's filesystem context logged, if anything
 }
 
+// Item is the JSON path of what the step was for, or empty.
+func (e *StepError) Item() string {
+	_, item := unwrap(e.Step)
+	path, _, _ := strings.Cut(item, " ")
+	return path
+}
+
 func (e *StepError) Error() string {
 	step, item := unwrap(e.Step)
 	var b strings.Builder
