@@ -252,7 +252,9 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		phases = append(phases, settle, process.Release(p, p.Args[0], env, b.process, filter))
+		release := process.Release(p, p.Args[0], env, b.process, filter)
+		takeFifos(release, &stateDir{})
+		phases = append(phases, settle, release)
 	}
 	var text strings.Builder
 	b.printCgroups(&text)

@@ -243,19 +243,14 @@ func (c *creation) lookUp(first *nsenter.Results) (string, error) {
 	return process.Choose(c.spec.Process, answers...)
 }
 
-// finish sends the last phase together with the two fifos that start will use: opened for reading and writing, they
-// need no reopening behind the pivot.
+// finish sends the last phase together with the two fifos that start will use.
 func (c *creation) finish(release *plan.Phase) error {
-	for _, f := range [...]struct {
-		name string
-		slot plan.Slot
-	}{{gateFile, plan.Gate}, {verdictFile, plan.Verdict}} {
-		if err := unix.Mkfifo(c.dir.file(f.name), 0o600); err != nil {
-			return fmt.Errorf("mkfifo %s: %w", c.dir.file(f.name), err)
+	for _, name := range [...]string{gateFile, verdictFile} {
+		if err := unix.Mkfifo(c.dir.file(name), 0o600); err != nil {
+			return fmt.Errorf("mkfifo %s: %w", c.dir.file(name), err)
 		}
-		in := release.Take(fifo(c.dir.file(f.name)))
-		release.Steps = append([]plan.Step{plan.Keep{From: in, As: f.slot}}, release.Steps...)
 	}
+	takeFifos(release, c.dir)
 	c.state.Release = plan.TailOf(release)
 	// Until now init dies with its parent; from here on the journal has to name it.
 	if err := c.dir.writeState(journalFile, c.state); err != nil {

@@ -180,6 +180,7 @@ func (a *app) define(c *cli.Command, positional ...string) *cli.Command {
 	run := c.Action
 	c.ArgsUsage = strings.Join(positional, " ")
 	c.OnUsageError = usageError
+	c.HideHelpCommand = true
 	c.Action = func(ctx *cli.Context) error {
 		required := 0
 		for _, p := range positional {
