@@ -243,10 +243,12 @@ func (s Protect) String() string { return "make " + s.At.String() + " read-only"
 // Pivot makes the root mount the child's root and lets go of the host's mounts.
 type Pivot struct{}
 
-// Lower stacks the old root onto the new one, which needs no directory for it, and detaches it.
+// Lower stacks the old root onto the new one, which needs no directory for it, and detaches it. Its mounts may be
+// shared with the host's by rootfsPropagation: as slaves they go without taking the host's along.
 func (Pivot) Lower(l *Lowering) {
 	l.Call(unix.SYS_FCHDIR, Value(Root))
 	l.Call(unix.SYS_PIVOT_ROOT, l.String("."), l.String("."))
+	l.Call(unix.SYS_MOUNT, Imm(0), l.String("."), Imm(0), Imm(unix.MS_SLAVE|unix.MS_REC), Imm(0))
 	l.Call(unix.SYS_UMOUNT2, l.String("."), Imm(unix.MNT_DETACH))
 	l.Call(unix.SYS_CHDIR, l.String("/"))
 }
@@ -255,10 +257,10 @@ func (Pivot) String() string { return "pivot to root" }
 // MoveRoot is --no-pivot: for hosts whose root is a ramfs, which pivot_root refuses.
 type MoveRoot struct{}
 
-// Lower moves the root mount over "/" and changes root to it.
+// Lower moves the root mount over "/" and changes root to it. ELOOP tells that AttachRoot put it there already.
 func (MoveRoot) Lower(l *Lowering) {
 	l.Call(unix.SYS_FCHDIR, Value(Root))
-	l.Call(unix.SYS_MOUNT, l.String("."), l.String("/"), Imm(0), Imm(unix.MS_MOVE), Imm(0))
+	l.Call(unix.SYS_MOUNT, l.String("."), l.String("/"), Imm(0), Imm(unix.MS_MOVE), Imm(0)).Tolerate(unix.ELOOP)
 	l.Call(unix.SYS_CHROOT, l.String("."))
 	l.Call(unix.SYS_CHDIR, l.String("/"))
 }
