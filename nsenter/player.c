@@ -14,7 +14,7 @@
 
 enum { SLOTS = 64, FDS_MAX = 32, CONTROL_FD = 3 };
 enum { INLINE_MAX = 16384 };			/* longer phases arrive in a memfd: this buffer stays resident */
-enum { POKE = -1, EXPECT = -2 };		/* pseudo calls */
+enum { POKE = -1, EXPECT = -2, LOAD = -3 };	/* pseudo calls */
 enum { NO_STORE = 0xff, NO_OUTCOME = 0x7fff };
 enum { OUTCOMES = 4, ARGS = 6 };
 enum kind { IMMEDIATE, DATA, SLOT_VALUE, SLOT_ADDR };	/* two bits for each argument */
@@ -68,6 +68,8 @@ INLINE long perform(const struct rec *r, char *data, struct answer *ans)
 	}
 	if (r->nr == EXPECT)
 		return (*(u32 *)a[0] & (u32)a[1]) == (u32)a[2] ? 0 : -a[3];
+	if (r->nr == LOAD)
+		return *(u32 *)a[0] & (u32)a[1];
 	return call(r->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -112,8 +114,8 @@ INLINE void play(char *base, struct answer *ans)
 	ans->index = (int)i;
 }
 
-/* refuse answers a phase that could not be received. */
-INLINE void refuse(struct answer *ans, long err)
+/* refuse answers a phase that could not be received. Volatile keeps the two from becoming one constant in memory. */
+INLINE void refuse(volatile struct answer *ans, long err)
 {
 	ans->index = -1;
 	ans->err = (int)err;

@@ -13,6 +13,8 @@ func callName(nr int32) string {
 		return ""
 	case expect:
 		return "check"
+	case load:
+		return ""
 	}
 	for _, c := range calls() {
 		if c.nr == int(nr) {
@@ -32,8 +34,9 @@ func calls() []syscallName {
 		{unix.SYS_CAPSET, "capset"}, {unix.SYS_CHDIR, "chdir"}, {unix.SYS_CHROOT, "chroot"},
 		{unix.SYS_CLOSE, "close"}, {unix.SYS_CLOSE_RANGE, "close_range"}, {unix.SYS_DUP3, "dup3"},
 		{unix.SYS_EXECVE, "execve"}, {unix.SYS_FACCESSAT, "faccessat"}, {unix.SYS_FCHDIR, "fchdir"},
-		{unix.SYS_FCHOWN, "fchown"}, {unix.SYS_FCHOWNAT, "fchownat"}, {unix.SYS_FCNTL, "fcntl"},
-		{unix.SYS_FSCONFIG, "fsconfig"}, {unix.SYS_FSMOUNT, "fsmount"}, {unix.SYS_FSOPEN, "fsopen"},
+		{unix.SYS_FCHMODAT, "fchmodat"}, {unix.SYS_FCHOWN, "fchown"}, {unix.SYS_FCHOWNAT, "fchownat"},
+		{unix.SYS_FCNTL, "fcntl"}, {unix.SYS_FSCONFIG, "fsconfig"}, {unix.SYS_FSMOUNT, "fsmount"},
+		{unix.SYS_FSOPEN, "fsopen"}, {unix.SYS_FSTATFS, "fstatfs"},
 		{unix.SYS_IOCTL, "ioctl"}, {unix.SYS_MKDIRAT, "mkdirat"}, {unix.SYS_MKNODAT, "mknodat"},
 		{unix.SYS_MOUNT, "mount"}, {unix.SYS_MOUNT_SETATTR, "mount_setattr"}, {unix.SYS_MOVE_MOUNT, "move_mount"},
 		{unix.SYS_OPENAT2, "openat2"}, {unix.SYS_OPEN_TREE, "open_tree"}, {unix.SYS_PIVOT_ROOT, "pivot_root"},

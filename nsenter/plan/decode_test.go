@@ -103,6 +103,8 @@ func callFormat(nr int32) (name, format string) {
 		return "poke", "nn"
 	case expect:
 		return "expect", "nxxn"
+	case load:
+		return "load", "nx"
 	}
 	name = callName(nr)
 	switch name {
@@ -114,6 +116,10 @@ func callFormat(nr int32) (name, format string) {
 		return name, "nsxx"
 	case "symlinkat":
 		return name, "sns"
+	case "fchmodat":
+		return name, "nsx"
+	case "fstatfs":
+		return name, "nn"
 	case "fchownat":
 		return name, "nsnnx"
 	case "statx":

@@ -20,6 +20,7 @@ const (
 	noOutcome = 0x7fff // an unused outcome; no call that names outcomes can return it
 	poke      = -1     // pseudo-call: *(int *)a0 = a1
 	expect    = -2     // pseudo-call: -a3 unless (*(unsigned *)a0 & a1) == a2
+	load      = -3     // pseudo-call: *(unsigned *)a0 & a1
 )
 
 // An Arg is one argument of a record.

@@ -102,7 +102,7 @@ func (s Mknod) Lower(l *Lowering) {
 	name := l.String(base)
 	made := l.Call(unix.SYS_MKNODAT, Value(scratchB), name, Flags(uint64(s.Mode)),
 		Flags(unix.Mkdev(s.Major, s.Minor))).Tolerate(unix.EEXIST)
-	l.expectNode(scratchB, name, s.Mode, s.Major, s.Minor)
+	l.expectNode(scratchB, name, s.Mode, s.Major, s.Minor, unix.EEXIST)
 	made.SkipHere(0)
 	if s.UID != 0 || s.GID != 0 {
 		l.Call(unix.SYS_FCHOWNAT, Value(scratchB), name, Flags(uint64(s.UID)), Flags(uint64(s.GID)),
@@ -122,15 +122,15 @@ func (s Mknod) String() string {
 	return "make node " + s.At.String() + " " + kind + " " + strconv.Itoa(int(s.Major)) + ":" + strconv.Itoa(int(s.Minor))
 }
 
-// expectNode fails with EEXIST unless name is a node of this type and number. statx has one layout everywhere.
-func (l *Lowering) expectNode(dir Slot, name Arg, mode, major, minor uint32) {
-	const statxSize, modeAt, majorAt, minorAt = 256, 28, 128, 132
+// expectNode fails with errno unless name, or with an empty name the descriptor itself, is a node of this type and
+// number.
+func (l *Lowering) expectNode(dir Slot, name Arg, mode, major, minor uint32, errno unix.Errno) {
 	buf := l.scratch(statxSize)
-	l.Call(unix.SYS_STATX, Value(dir), name, Imm(unix.AT_SYMLINK_NOFOLLOW), Imm(unix.STATX_TYPE), offset(buf))
-	l.expect(buf+modeAt, unix.S_IFMT, mode&unix.S_IFMT, unix.EEXIST)
+	l.Call(unix.SYS_STATX, Value(dir), name, Imm(unix.AT_SYMLINK_NOFOLLOW|emptyPath), Imm(unix.STATX_TYPE), offset(buf))
+	l.expect(buf+statxMode, unix.S_IFMT, mode&unix.S_IFMT, errno)
 	if mode&unix.S_IFMT != unix.S_IFIFO {
-		l.expect(buf+majorAt, ^uint32(0), major, unix.EEXIST)
-		l.expect(buf+minorAt, ^uint32(0), minor, unix.EEXIST)
+		l.expect(buf+statxMajor, ^uint32(0), major, errno)
+		l.expect(buf+statxMinor, ^uint32(0), minor, errno)
 	}
 }
 
