@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -25,23 +26,31 @@ func tool(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// compile makes an object of player.c as cgo does.
-func compile(t *testing.T, cc string) string {
+// compile makes an object of player.c as cgo does for an architecture.
+func compile(t *testing.T, cc, arch string) string {
 	t.Helper()
 	object := filepath.Join(t.TempDir(), "player.o")
 	flags := strings.Fields(tool(t, "go", "env", "CGO_CFLAGS"))
+	t.Setenv("GOARCH", arch)
+	t.Setenv("CGO_ENABLED", "1")
 	flags = append(flags, strings.Fields(tool(t, "go", "list", "-f", `{{join .CgoCFLAGS " "}}`, "."))...)
 	words := strings.Fields(cc)
 	tool(t, words[0], append(append(words[1:], flags...), "-c", "-o", object, "player.c")...)
 	return object
 }
 
-// compilers are the ones that have to make a working player: gcc always, clang where it is installed.
-func compilers() []string {
-	if _, err := exec.LookPath("clang"); err == nil {
-		return []string{"gcc", "clang"}
+// compiler has to make a working player.
+type compiler struct{ name, arch, objdump string }
+
+// compilers are gcc, and what else is installed.
+func compilers() []compiler {
+	found := []compiler{{"gcc", runtime.GOARCH, "objdump"}}
+	for _, c := range []compiler{{"clang", runtime.GOARCH, "objdump"}, {"aarch64-linux-gnu-gcc", "arm64", "aarch64-linux-gnu-objdump"}} {
+		if _, err := exec.LookPath(c.name); err == nil {
+			found = append(found, c)
+		}
 	}
-	return []string{"gcc"}
+	return found
 }
 
 var (
@@ -53,10 +62,10 @@ var (
 // and vector registers, whose constants are data.
 func TestPlayerStandsAlone(t *testing.T) {
 	for _, cc := range compilers() {
-		t.Run(cc, func(t *testing.T) {
-			object := compile(t, cc)
+		t.Run(cc.name, func(t *testing.T) {
+			object := compile(t, cc.name, cc.arch)
 			count := 0
-			for line := range strings.Lines(tool(t, "objdump", "-dr", "-j", "player", object)) {
+			for line := range strings.Lines(tool(t, cc.objdump, "-dr", "-j", "player", object)) {
 				line = strings.TrimRight(line, "\n")
 				if strings.Contains(line, "R_X86_64_") || strings.Contains(line, "R_AARCH64_") {
 					t.Errorf("relocation: %s", line)
@@ -97,7 +106,7 @@ func unfit(mnemonic, operands string) string {
 // TestLinkedPlayer compares what the linker made of the section with the object.
 func TestLinkedPlayer(t *testing.T) {
 	section := filepath.Join(t.TempDir(), "section")
-	tool(t, "objcopy", "-O", "binary", "--only-section=player", compile(t, tool(t, "go", "env", "CC")), section)
+	tool(t, "objcopy", "-O", "binary", "--only-section=player", compile(t, tool(t, "go", "env", "CC"), runtime.GOARCH), section)
 	want, err := os.ReadFile(section)
 	if err != nil {
 		t.Fatal(err)

@@ -83,10 +83,10 @@ func dropped(c *Child) error {
 	for _, f := range files {
 		f.Close()
 	}
-	if !errors.Is(err, unix.EMFILE) {
-		return fmt.Errorf("got %v, want %v", err, unix.EMFILE)
+	if errors.Is(err, unix.EMFILE) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("not %w: %w", unix.EMFILE, err)
 }
 
 // onDisk makes sure that the image is an unnamed file, and that long phases still work.
@@ -101,8 +101,11 @@ func onDisk(c *Child) error {
 	}
 	defer res.close()
 	exe, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", res.Files[plan.Mask].Fd()))
-	if err != nil || !strings.HasPrefix(exe, os.Getenv("TMPDIR")+"/#") || !strings.HasSuffix(exe, " (deleted)") {
-		return fmt.Errorf("the player runs from %s, %v", exe, err)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(exe, os.Getenv("TMPDIR")+"/#") || !strings.HasSuffix(exe, " (deleted)") {
+		return errors.New("the player runs from " + exe)
 	}
 	return nil
 }
