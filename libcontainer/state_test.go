@@ -1,0 +1,219 @@
+package libcontainer
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// OPC-03: ids are judged before any path is made of them.
+func TestValidateID(t *testing.T) {
+	for _, id := range []string{"a", "A_b+c.d-e", "0", strings.Repeat("x", 255), "...", ".a"} {
+		if err := ValidateID(id); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	for _, id := range []string{"", ".", "..", "a/b", "../x", "a b", "é", "a\n", "a;b", "a*", "@seccomp", "a\x00", strings.Repeat("x", 256)} {
+		if err := ValidateID(id); !errors.Is(err, ErrInvalidID) {
+			t.Errorf("%q: got %v", id, err)
+		}
+	}
+}
+
+// OPC-02: of creates at the same time exactly one wins.
+func TestMakeStateDirOnce(t *testing.T) {
+	root := t.TempDir()
+	var wins, losses int
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			d, err := makeStateDir(root, "one")
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				wins++
+				t.Cleanup(d.release)
+			case errors.Is(err, ErrExist):
+				losses++
+			default:
+				t.Error(err)
+			}
+		}()
+	}
+	wg.Wait()
+	if wins != 1 || losses != 7 {
+		t.Errorf("%d creates won and %d lost", wins, losses)
+	}
+}
+
+// A lock excludes others, shows as busy, and is worth nothing once the directory has been replaced.
+func TestStateDirLock(t *testing.T) {
+	root := t.TempDir()
+	d, err := makeStateDir(root, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &stateDir{path: d.path}
+	if !second.busy() {
+		t.Error("a locked directory is not busy")
+	}
+	if err := second.acquire(unix.LOCK_EX | unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("second lock: %v", err)
+	}
+	acquired := make(chan error)
+	go func() { acquired <- second.acquire(unix.LOCK_EX) }()
+	if err := d.remove(); err != nil {
+		t.Fatal(err)
+	}
+	d.release()
+	if err := <-acquired; !errors.Is(err, ErrNotExist) {
+		t.Errorf("lock of a removed directory: %v", err)
+	}
+}
+
+// ST-12: state is replaced as a whole, readable for the owner only, and nothing temporary stays.
+func TestStateIsReplaced(t *testing.T) {
+	d, err := makeStateDir(t.TempDir(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.release()
+	want := &State{ID: "one", Bundle: "/b", Rootfs: "/b/rootfs", Created: time.Unix(1, 2).UTC(), Init: Process{Pid: 5, Start: 6}}
+	for range 2 {
+		if err := d.writeState(stateFile, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, complete, err := d.read()
+	if err != nil || !complete || got.Init != want.Init || !got.Created.Equal(want.Created) {
+		t.Errorf("read back %+v, complete %v, %v", got, complete, err)
+	}
+	entries, err := os.ReadDir(d.path)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v in the directory, %v", entries, err)
+	}
+	if st, err := os.Stat(d.file(stateFile)); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+}
+
+// A state that cannot be read is an error that names the file, never a panic and never another container.
+func TestBrokenState(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty": "", "truncated": `{"id":"one","bun`, "null": "null", "object": "{}", "foreign": `{"id":"other"}`, "array": "[]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			dir := filepath.Join(root, "one")
+			if err := os.Mkdir(dir, 0o711); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(root, "one"); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, stateFile)) {
+				t.Errorf("Load: %v", err)
+			}
+			if all, broken := List(root); len(all) != 0 || len(broken) != 1 {
+				t.Errorf("List: %v, %v", all, broken)
+			}
+			if err := Delete(root, "one", false); err == nil || !strings.Contains(err.Error(), "--force") {
+				t.Errorf("Delete: %v", err)
+			}
+			if err := Delete(root, "one", true); err != nil {
+				t.Errorf("Delete --force: %v", err)
+			}
+			if _, err := Load(root, "one"); !errors.Is(err, ErrNotExist) {
+				t.Errorf("after Delete: %v", err)
+			}
+		})
+	}
+}
+
+// ST-11: a pid that means another process now, or a zombie, is not the container's.
+func TestProcessAlive(t *testing.T) {
+	st, err := readStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if self := (Process{os.Getpid(), st.start}); !self.Alive() {
+		t.Error("this process is not alive")
+	}
+	if reused := (Process{os.Getpid(), st.start - 1}); reused.Alive() {
+		t.Error("a reused pid counts as the old process")
+	}
+	if _, err := (Process{os.Getpid(), st.start - 1}).open(); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("open of a reused pid: %v", err)
+	}
+	pid, err := syscall.ForkExec("/bin/true", []string{"true"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := awaitExit(fd, pid, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	zombie, err := readStat(pid)
+	if err != nil || zombie.state != 'Z' {
+		t.Fatalf("%+v, %v", zombie, err)
+	}
+	if (Process{pid, zombie.start}).Alive() {
+		t.Error("a zombie is alive")
+	}
+	if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// OPS-02, OPD-02, OPD-03, OPK-02: what each status permits.
+func TestAllowed(t *testing.T) {
+	for status, want := range map[Status]allowed{
+		Creating: {start: ErrStartCreating},
+		Created:  {signal: true, destroy: true},
+		Running:  {signal: true, start: ErrStartRunning},
+		Paused:   {signal: true, start: ErrStartPaused},
+		Stopped:  {destroy: true, start: ErrStartStopped},
+	} {
+		if got := status.allows(); got != want {
+			t.Errorf("%s: got %+v, want %+v", status, got, want)
+		}
+	}
+}
+
+// A journal without a lock is a create that died: stopped, so that delete takes it.
+func TestAbandonedJournal(t *testing.T) {
+	root := t.TempDir()
+	d, err := makeStateDir(root, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.writeState(journalFile, &State{ID: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(root, "one")
+	if err != nil || c.Status() != Creating {
+		t.Errorf("locked: %v, %v", c.Status(), err)
+	}
+	d.release()
+	if got := c.Status(); got != Stopped {
+		t.Errorf("abandoned: %v", got)
+	}
+	if err := Delete(root, "one", false); err != nil {
+		t.Error(err)
+	}
+}
