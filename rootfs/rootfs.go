@@ -1,0 +1,163 @@
+// Package rootfs compiles what a configuration says about the root filesystem (root, mounts, devices, masked and
+// read-only paths, sysctls) into phases of steps for the player in the container's init.
+//
+// [Compile] is pure: it reads the configuration and a few facts about the [Host], and changes nothing. The phases
+// of [Plan.Rootfs] build the mount tree while init still sees the host's mounts; [Plan.Pivot] makes it init's root
+// and then takes away what the program must not have. Between them the hooks of the runtime run.
+//
+// Mounts go from descriptor to descriptor. A bind source is cloned and made what it has to be before anybody can
+// see it, by the parent ([Tree]) or, where the parent is unprivileged, by init. A destination is resolved once,
+// below the root. Nothing is ever mounted in the host's mount namespace.
+package rootfs
+
+import (
+	"path"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"skep/nsenter/plan"
+	"skep/spec"
+)
+
+// Host is what the compiler must know about the host.
+type Host struct {
+	Bundle string // absolute
+	Root   string // absolute: root.path without symlinks
+
+	// Privileged says that the parent may clone mounts of the host. Otherwise init does, after its namespaces exist.
+	Privileged bool
+	// NoPivot asks for another way than pivot_root, which a host whose root is a ramfs refuses.
+	NoPivot bool
+
+	// IsDir tells whether a path of the host is a directory, following symlinks. The error says why nothing is
+	// there.
+	IsDir func(path string) (bool, error)
+
+	// Cgroups holds the absolute directory of the container in each cgroup hierarchy, by the hierarchy's name in
+	// /proc/self/cgroup: "memory", "cpu,cpuacct", "name=systemd", and "" for v2.
+	Cgroups map[string]string
+}
+
+// Plan is the compiled root filesystem.
+type Plan struct {
+	// Rootfs are the phases that build the mount tree: one, or more when there are more mounts than descriptors
+	// fit into one.
+	Rootfs []*plan.Phase
+	// Pivot is the phase that makes it the root.
+	Pivot *plan.Phase
+}
+
+// Compile compiles a configuration that spec.Validate accepts. Errors begin with the JSON path of what cannot be
+// done.
+func Compile(s *specs.Spec, h Host) (*Plan, error) {
+	c := &compiler{spec: s, linux: s.Linux, host: h, phase: &plan.Phase{Name: "rootfs"}}
+	if c.linux == nil {
+		c.linux = &specs.Linux{}
+	}
+	c.root()
+	if err := c.mounts(); err != nil {
+		return nil, err
+	}
+	c.dev()
+	c.devices()
+	c.terminal()
+	c.workingDirectory()
+	c.protectDev()
+	p := &Plan{Rootfs: append(c.full, c.phase)}
+	c.phase = &plan.Phase{Name: "pivot"}
+	if err := c.pivot(); err != nil {
+		return nil, err
+	}
+	p.Pivot = c.phase
+	return p, nil
+}
+
+// compiler holds what one compilation has found so far.
+type compiler struct {
+	spec  *specs.Spec
+	linux *specs.Linux // never nil
+	host  Host
+
+	full  []*plan.Phase // those that take no more descriptors
+	phase *plan.Phase   // the one that is being filled
+
+	devBound    bool   // /dev is a bind mount: its owner says what is in it
+	devReadonly string // the item that makes /dev read-only once it is filled
+}
+
+// add appends steps that belong to an item of the configuration.
+func (c *compiler) add(item string, steps ...plan.Step) {
+	for _, s := range steps {
+		c.phase.Add(plan.For{Item: item, Step: s})
+	}
+}
+
+// take adds a descriptor, to a new phase when this one is full.
+func (c *compiler) take(s plan.Source) plan.Slot {
+	if !c.phase.Room(1) {
+		c.full = append(c.full, c.phase)
+		c.phase = &plan.Phase{Name: c.phase.Name}
+	}
+	return c.phase.Take(s)
+}
+
+// clone brings a mount of the host into a slot: handed over by the parent, or opened by init itself.
+func (c *compiler) clone(t Tree) plan.Slot {
+	if c.host.Privileged {
+		return c.take(t)
+	}
+	c.add(t.Item, plan.OpenTree{Path: t.Path, Recursive: t.Recursive, Into: plan.Mount})
+	c.add(t.Item, t.proofs(plan.Mount)...)
+	for _, change := range t.Changes {
+		change.Mount = plan.Mount
+		c.add(t.Item, change)
+	}
+	return plan.Mount
+}
+
+// root attaches the root mount.
+func (c *compiler) root() {
+	// Modes are exactly those asked for, whatever the caller's umask is.
+	c.phase.Add(plan.Umask{})
+	// Always slaves: what is attached below never reaches the host, and what the host mounts meanwhile still
+	// arrives. rootfsPropagation says what the new root becomes, not how it is made.
+	c.phase.Add(plan.Propagate{Flags: unix.MS_SLAVE | unix.MS_REC, Name: "slave"})
+	if len(c.linux.Sysctl) > 0 {
+		// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
+		c.add("linux.sysctl", plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
+	}
+	propagation := uint64(unix.MS_SLAVE)
+	switch flags, _ := spec.Propagations.Lookup(c.linux.RootfsPropagation); flags &^ unix.MS_REC {
+	case unix.MS_PRIVATE, unix.MS_UNBINDABLE:
+		propagation = unix.MS_PRIVATE
+	}
+	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Recursive: true,
+		Changes: []plan.SetAttr{{Propagation: propagation, Recursive: true}}})
+	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: c.attachPoint()})
+}
+
+// attachPoint is "/", where no path of the host has to be looked up, unless a createContainer hook is to see the
+// root at its path, or the root is to be moved: a mount cannot be moved onto itself.
+func (c *compiler) attachPoint() string {
+	if h := c.spec.Hooks; c.host.NoPivot || h != nil && len(h.CreateContainer) > 0 {
+		return c.host.Root
+	}
+	return "/"
+}
+
+// workingDirectory makes process.cwd when it is missing, before anything turns read-only.
+func (c *compiler) workingDirectory() {
+	if p := c.spec.Process; p != nil && path.Clean(p.Cwd) != "/" {
+		c.add("process.cwd", plan.Mkdirs{At: plan.In(path.Clean(p.Cwd))})
+	}
+}
+
+// has reports whether the container has a namespace of its own or a joined one.
+func (c *compiler) has(t specs.LinuxNamespaceType) bool { return spec.FindNamespace(c.linux, t) != nil }
+
+// at names an element of a list in the configuration.
+func at(list string, i int, object string) string {
+	return list + "[" + strconv.Itoa(i) + "] " + object
+}
