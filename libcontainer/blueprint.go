@@ -173,6 +173,7 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		Bundle:     b.bundle,
 		Root:       b.root,
 		Privileged: os.Geteuid() == 0 || o.planning,
+		Cgroups:    b.group.Paths(),
 		NoPivot:    o.noPivot,
 		IsDir: func(path string) (bool, error) {
 			st, err := os.Stat(path)
