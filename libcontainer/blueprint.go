@@ -74,6 +74,9 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 		return nil, err
 	}
 	b.process = processHost(b.spec)
+	if o.planning {
+		b.process.Grantable = ^uint64(0)
+	}
 	return b, nil
 }
 
@@ -127,7 +130,8 @@ func groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
 
 // processHost gathers what the host lets a process have.
 func processHost(s *specs.Spec) process.Host {
-	h := process.Host{OwnStreams: ownStreams()}
+	h := process.Host{}
+	h.OwnStreams, h.NullStreams = streams()
 	bounding := uint64(0)
 	for ; h.LastCap < 64; h.LastCap++ {
 		on, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(h.LastCap), 0, 0, 0)
@@ -150,8 +154,9 @@ func processHost(s *specs.Spec) process.Host {
 	return h
 }
 
-// ownStreams tells which of the standard streams are pipes, sockets or terminals: those are the container's own.
-func ownStreams() (own [3]bool) {
+// streams tells which of the standard streams are pipes, sockets or terminals, the container's own, and which are the
+// host's /dev/null.
+func streams() (own, null [3]bool) {
 	for fd := range own {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) != nil {
@@ -162,10 +167,10 @@ func ownStreams() (own [3]bool) {
 			own[fd] = true
 		case unix.S_IFCHR:
 			_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-			own[fd] = err == nil
+			own[fd], null[fd] = err == nil, st.Rdev == unix.Mkdev(1, 3)
 		}
 	}
-	return own
+	return own, null
 }
 
 func (b *blueprint) rootfsHost(o *options) rootfs.Host {
@@ -182,16 +187,19 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 	}
 }
 
-// namespaceFlags returns the CLONE_NEW* flags of the new namespaces. A cgroup namespace is rooted where its maker
-// is, so that with v1 hierarchies, which the child joins by itself, it is made afterwards.
-func (b *blueprint) namespaceFlags() (clone uintptr, late bool) {
+// namespaceFlags returns the CLONE_NEW* flags of the new namespaces: those that the clone makes, and those that the
+// child makes later. A cgroup namespace is rooted where its maker is, and v1 hierarchies are joined by the child
+// itself. An ipc namespace gives its message queues to the ids of its maker, which a user namespace has to map first.
+func (b *blueprint) namespaceFlags() (clone, late uintptr) {
+	user := spec.FindNamespace(b.spec.Linux, specs.UserNamespace) != nil
 	for _, ns := range b.spec.Linux.Namespaces {
 		row, _ := spec.Namespaces.Lookup(ns.Type)
-		if ns.Type == specs.CgroupNamespace && b.group.Mode() != cgroups.V2 {
-			late = true
-			continue
+		switch {
+		case ns.Type == specs.CgroupNamespace && b.group.Mode() != cgroups.V2, ns.Type == specs.IPCNamespace && user:
+			late |= uintptr(row.Flag)
+		default:
+			clone |= uintptr(row.Flag)
 		}
-		clone |= uintptr(row.Flag)
 	}
 	return clone, late
 }
@@ -206,13 +214,20 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 	for _, t := range tasks {
 		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
 	}
+	p.Add(plan.ResetAffinity{})
 	clone, late := b.namespaceFlags()
-	if late {
-		p.Add(plan.Unshare{Flags: unix.CLONE_NEWCGROUP, Name: "cgroup"})
-	}
 	if clone&unix.CLONE_NEWUSER != 0 {
 		uid, gid := firstIDs(b.spec.Linux)
 		p.Add(plan.SetIDs{UID: uid, GID: gid, KeepGroups: b.process.KeepGroups})
+	}
+	for _, ns := range spec.Namespaces {
+		if late&uintptr(ns.Value.Flag) != 0 {
+			p.Add(plan.Unshare{Flags: int(ns.Value.Flag), Name: string(ns.Name)})
+		}
+	}
+	if per := b.spec.Linux.Personality; per != nil {
+		domain, _ := spec.Personalities.Lookup(per.Domain)
+		p.Add(plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
 	}
 	if b.spec.Hostname != "" {
 		p.Add(plan.For{Item: "hostname", Step: plan.Hostname{Name: b.spec.Hostname}})
@@ -254,7 +269,7 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 			return "", err
 		}
 		release := process.Release(p, p.Args[0], env, b.process, filter)
-		takeFifos(release, &stateDir{})
+		waitAt(release, &stateDir{})
 		phases = append(phases, settle, release)
 	}
 	var text strings.Builder
@@ -297,7 +312,6 @@ func unsupported(s *specs.Spec) error {
 	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
 	add(len(l.NetDevices) > 0, "linux.netDevices")
-	add(l.Personality != nil, "linux.personality")
 	add(l.MemoryPolicy != nil, "linux.memoryPolicy")
 	add(l.MountLabel != "", "linux.mountLabel")
 	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")

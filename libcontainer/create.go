@@ -250,7 +250,7 @@ func (c *creation) finish(release *plan.Phase) error {
 			return fmt.Errorf("mkfifo %s: %w", c.dir.file(name), err)
 		}
 	}
-	takeFifos(release, c.dir)
+	waitAt(release, c.dir)
 	c.state.Release = plan.TailOf(release)
 	// Until now init dies with its parent; from here on the journal has to name it.
 	if err := c.dir.writeState(journalFile, c.state); err != nil {

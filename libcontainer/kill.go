@@ -20,6 +20,9 @@ func Kill(root, id string, sig unix.Signal, all bool) error {
 	}
 	status := c.Status()
 	if !status.allows().signal {
+		if all { // what is left of the container's processes
+			return cgroups.Open(c.state.Cgroup).Kill(sig)
+		}
 		return ErrNotRunning
 	}
 	if all || (sig == unix.SIGKILL && !c.state.OwnPidns) {

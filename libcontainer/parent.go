@@ -36,12 +36,13 @@ type fifo string
 func (f fifo) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_RDWR, 0) }
 func (f fifo) String() string          { return "fifo " + filepath.Base(string(f)) }
 
-// takeFifos hands the fifos over to the phase that waits at them: opened here for both directions, they need no
-// reopening behind the pivot.
-func takeFifos(release *plan.Phase, dir *stateDir) {
+// waitAt prepares the phase that waits for start. The fifos are opened here for both directions: they need no
+// reopening behind the pivot. Nothing else stays open in the waiting init.
+func waitAt(release *plan.Phase, dir *stateDir) {
 	keep := []plan.Step{
 		plan.Keep{From: release.Take(fifo(dir.file(gateFile))), As: plan.Gate},
 		plan.Keep{From: release.Take(fifo(dir.file(verdictFile))), As: plan.Verdict},
+		plan.Close{Slots: []plan.Slot{plan.Root}},
 	}
 	release.Steps = append(keep, release.Steps...)
 }

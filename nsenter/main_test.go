@@ -121,7 +121,7 @@ func pack(t testing.TB, user bool, more uintptr) *box {
 	}
 	res := play(t, c,
 		plan.Umask{},
-		plan.Propagate{Flags: unix.MS_PRIVATE | unix.MS_REC, Name: "private"},
+		plan.Enslave{},
 		plan.Filesystem{Type: "tmpfs", Source: "root", Params: []string{"mode=755"}, Into: plan.Root},
 		plan.AttachRoot{Path: "/"},
 		plan.Export{Slot: plan.Root},

@@ -201,7 +201,7 @@ func TestMoveRoot(t *testing.T) {
 	for _, at := range []string{t.TempDir(), "/"} {
 		b := &box{Child: launch(t, unix.CLONE_NEWNS)}
 		b.root = play(t, b.Child,
-			plan.Propagate{Flags: unix.MS_PRIVATE | unix.MS_REC, Name: "private"},
+			plan.Enslave{},
 			plan.Filesystem{Type: "tmpfs", Into: plan.Root}, plan.AttachRoot{Path: at}, plan.Export{Slot: plan.Root},
 		).Files[plan.Root]
 		b.write(t, "inside", "")
@@ -250,7 +250,7 @@ func pivotShared() error {
 	defer c.Release()
 	defer c.Kill()
 	if _, err := c.Run(&plan.Phase{Name: "test", Steps: []plan.Step{
-		plan.Propagate{Flags: unix.MS_PRIVATE, Name: "private"}, // "/" alone, without which there is no pivot_root
+		plan.Enslave{},
 		plan.Filesystem{Type: "tmpfs", Into: plan.Root}, plan.AttachRoot{Path: "/"}, plan.Pivot{},
 	}}); err != nil {
 		return err

@@ -119,6 +119,7 @@ func (c *compiler) terminal() {
 		plan.CloneFile{From: plan.PtySlave, Into: plan.Mount},
 		plan.Attach{Mount: plan.Mount, At: plan.Real("/dev/console"), Make: plan.File},
 		plan.Export{Slot: plan.PtyMaster},
+		plan.Close{Slots: []plan.Slot{plan.PtyMaster}},
 	)
 }
 

@@ -123,7 +123,7 @@ func (c *compiler) root() {
 	c.phase.Add(plan.Umask{})
 	// Always slaves: what is attached below never reaches the host, and what the host mounts meanwhile still
 	// arrives. rootfsPropagation says what the new root becomes, not how it is made.
-	c.phase.Add(plan.Propagate{Flags: unix.MS_SLAVE | unix.MS_REC, Name: "slave"})
+	c.phase.Add(plan.Enslave{})
 	if len(c.linux.Sysctl) > 0 {
 		// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
 		c.add("linux.sysctl", plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
@@ -139,9 +139,9 @@ func (c *compiler) root() {
 }
 
 // attachPoint is "/", where no path of the host has to be looked up, unless a createContainer hook is to see the
-// root at its path, or the root is to be moved: a mount cannot be moved onto itself.
+// root at its path.
 func (c *compiler) attachPoint() string {
-	if h := c.spec.Hooks; c.host.NoPivot || h != nil && len(h.CreateContainer) > 0 {
+	if h := c.spec.Hooks; h != nil && len(h.CreateContainer) > 0 {
 		return c.host.Root
 	}
 	return "/"

@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -148,5 +149,10 @@ func TestToleratedConfigs(t *testing.T) {
 	config = replace(`"hostname":`, `"foo":{"a":[1]},"Hostname":"other","windows":{"layerFolders":["x"]},"hostname":`)(config)
 	config = replace(`"cwd":`, `"unknown":null,"cwd":`)(config)
 	writeFile(t, b.config(), string(config))
-	wantLines(t, r.output(b), "skep-test")
+	log := filepath.Join(tempDir(t), "log")
+	id := r.id()
+	wantLines(t, r.ok("--log", log, "run", "--bundle", b.dir, id).stdout, "skep-test")
+	if warning := readFile(t, log); !strings.Contains(warning, "level=warning") || !strings.Contains(warning, "Hostname") {
+		t.Errorf("the log is %q", warning)
+	}
 }

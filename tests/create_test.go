@@ -101,7 +101,7 @@ func TestCreateWithoutBundle(t *testing.T) {
 	r := newRuntime(t)
 	r.refuse(call{args: []string{"create"}, dir: newBundle(t).dir})
 	r.fails("config.json", "create", "--bundle", tempDir(t), r.id())
-	r.fails("no such file or directory", "create", "--bundle", filepath.Join(tempDir(t), "missing"), r.id())
+	r.fails("config.json not found", "create", "--bundle", filepath.Join(tempDir(t), "missing"), r.id())
 
 	b := newBundle(t)
 	if err := os.RemoveAll(b.rootfs); err != nil {

@@ -49,8 +49,6 @@ var limits = []limit{
 		[]string{"cpu.cfs_quota_us", "50000", "cpu.cfs_burst_us", "20000"}, []string{"cpu.max", "50000 100000", "cpu.max.burst", "20000"}},
 	{"CGC-06", func(r *specs.LinuxResources) { cpu(r).Cpus, cpu(r).Mems = "0", "0" }, "cpuset",
 		[]string{"cpuset.cpus", "0", "cpuset.mems", "0"}, []string{"cpuset.cpus", "0", "cpuset.mems", "0"}},
-	{"CGC-07", func(r *specs.LinuxResources) { cpu(r).Idle = ptr(int64(1)) }, "cpu",
-		[]string{"cpu.idle", "1"}, []string{"cpu.idle", "1"}},
 }
 
 func memory(r *specs.LinuxResources) *specs.LinuxMemory {
@@ -184,6 +182,22 @@ func TestCgroupWithoutResources(t *testing.T) {
 	}
 	r.create(b)
 	wantLines(t, readFile(t, filepath.Join(dir, "pids.max")), "33")
+	r.ok("delete", "--force", r.live[0])
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("a cgroup that was there before is gone: %v", err)
+	}
+}
+
+// CGC-07: idle is a setting of v2.
+func TestCPUIdle(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, resources(func(r *specs.LinuxResources) { cpu(r).Idle = ptr(int64(1)) }))
+	if onV1("cpu") {
+		r.fails("linux.resources.cpu.idle", "create", "--bundle", b.dir, r.id())
+		return
+	}
+	r.create(b)
+	wantLines(t, readFile(t, filepath.Join(cgroupDir(t, "cpu", b.cgroup), "cpu.idle")), "1")
 }
 
 // CGD-01 CGD-05 CGD-07 DEV-09

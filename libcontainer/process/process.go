@@ -29,6 +29,8 @@ type Host struct {
 	// OwnStreams tells which of the standard streams are given to the process's user: pipes, sockets and terminals,
 	// never files or devices of the host.
 	OwnStreams [3]bool
+	// NullStreams tells which of them are the host's /dev/null; the process gets the container's.
+	NullStreams [3]bool
 	// PreserveFDs is the number of descriptors from 3 on that stay open in the program. Init's own socket is among
 	// them until another descriptor has taken its place.
 	PreserveFDs int
@@ -99,12 +101,15 @@ func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, err
 // streams gives the process its standard streams. It takes CAP_CHOWN, and therefore comes before the user changes.
 func streams(p *specs.Process, h Host) []plan.Step {
 	if p.Terminal { // all three are one file
-		return []plan.Step{plan.UseTerminal{}, plan.OwnStream{FD: 0, UID: p.User.UID}}
+		return []plan.Step{plan.UseTerminal{}, plan.OwnStream{FD: 0, UID: p.User.UID}, plan.Close{Slots: []plan.Slot{plan.PtySlave}}}
 	}
 	var steps []plan.Step
-	for fd, own := range h.OwnStreams {
-		if own {
+	for fd := range 3 {
+		switch {
+		case h.OwnStreams[fd]:
 			steps = append(steps, plan.OwnStream{FD: fd, UID: p.User.UID})
+		case h.NullStreams[fd]:
+			steps = append(steps, plan.ReopenNull{FD: fd})
 		}
 	}
 	return steps

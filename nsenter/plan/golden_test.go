@@ -27,7 +27,7 @@ func everyStep() []Step {
 		JoinCgroup{Tasks: Input(0), Name: "memory"}, Unshare{unix.CLONE_NEWCGROUP, "cgroup"},
 		Hostname{"web"}, Domainname{"example.org"}, LoopbackUp{},
 		Keep{From: Input(1), As: Gate},
-		Propagate{unix.MS_SLAVE | unix.MS_REC, "slave"},
+		Enslave{}, ResetAffinity{}, Personality{8, "LINUX32"}, ReopenNull{0},
 		OpenTree{Path: "/srv/data", Recursive: true, Into: Mount}, OpenTree{Path: "/srv/one", Into: Mount},
 		Filesystem{Type: "tmpfs", Source: "tmpfs", Params: []string{"size=64k", "noswap"}, Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Into: Mount},
 		For{"mounts[2] /data", Attach{Mount: Mount, At: In("/data/deep"), Make: Directory}},

@@ -13,18 +13,15 @@ const (
 	cloneTree     = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | emptyPath
 )
 
-// Propagate sets the propagation of the child's own copy of the host's mounts, before anything is mounted:
-// what the container mounts never reaches the host (rootfsPropagation, config-linux.md).
-type Propagate struct {
-	Flags uint64 // MS_SLAVE, MS_PRIVATE …, with or without MS_REC
-	Name  string
-}
+// Enslave makes the child's own copy of the host's mounts slaves, before anything is mounted: what the container
+// mounts never reaches the host, and what the host mounts still arrives.
+type Enslave struct{}
 
 // Lower uses mount(2): mount_setattr would have to know the host's root by descriptor.
-func (s Propagate) Lower(l *Lowering) {
-	l.Call(unix.SYS_MOUNT, Imm(0), l.String("/"), Imm(0), Flags(s.Flags), Imm(0))
+func (Enslave) Lower(l *Lowering) {
+	l.Call(unix.SYS_MOUNT, Imm(0), l.String("/"), Imm(0), Imm(unix.MS_SLAVE|unix.MS_REC), Imm(0))
 }
-func (s Propagate) String() string { return "make the host's mounts " + s.Name }
+func (Enslave) String() string { return "make the host's mounts slaves" }
 
 // OpenTree clones the mount at a host path, seen from the child: what an unprivileged parent, which may not
 // open_tree, leaves to the child after its namespaces exist.
@@ -243,12 +240,11 @@ func (s Protect) String() string { return "make " + s.At.String() + " read-only"
 // Pivot makes the root mount the child's root and lets go of the host's mounts.
 type Pivot struct{}
 
-// Lower stacks the old root onto the new one, which needs no directory for it, and detaches it. Its mounts may be
-// shared with the host's by rootfsPropagation: as slaves they go without taking the host's along.
+// Lower stacks the old root onto the new one, which needs no directory for it, and detaches it. Propagate has made
+// its mounts slaves before: shared ones would take the host's along.
 func (Pivot) Lower(l *Lowering) {
 	l.Call(unix.SYS_FCHDIR, Value(Root))
 	l.Call(unix.SYS_PIVOT_ROOT, l.String("."), l.String("."))
-	l.Call(unix.SYS_MOUNT, Imm(0), l.String("."), Imm(0), Imm(unix.MS_SLAVE|unix.MS_REC), Imm(0))
 	l.Call(unix.SYS_UMOUNT2, l.String("."), Imm(unix.MNT_DETACH))
 	l.Call(unix.SYS_CHDIR, l.String("/"))
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -340,3 +341,24 @@ type Keep struct{ From, As Slot }
 // Lower copies the number.
 func (s Keep) Lower(l *Lowering) { l.Redirect(s.As, s.From) }
 func (s Keep) String() string    { return "keep " + s.From.String() + " as " + s.As.String() }
+
+// ResetAffinity lets the child run on every CPU that its cpuset allows: a runtime that is pinned does not pin
+// containers.
+type ResetAffinity struct{}
+
+// Lower asks for 8192 CPUs, the most that Linux can be built for; the kernel leaves out what is not there.
+func (ResetAffinity) Lower(l *Lowering) {
+	all := bytes.Repeat([]byte{0xff}, 1024)
+	l.Call(unix.SYS_SCHED_SETAFFINITY, Imm(0), Imm(len(all)), l.Bytes(all))
+}
+func (ResetAffinity) String() string { return "run on every CPU" }
+
+// Personality sets the execution domain (linux.personality, config-linux.md).
+type Personality struct {
+	Domain uint64 // PER_*
+	Name   string
+}
+
+// Lower is personality(2).
+func (s Personality) Lower(l *Lowering) { l.Call(unix.SYS_PERSONALITY, Flags(s.Domain)) }
+func (s Personality) String() string    { return "set the personality " + s.Name }

@@ -54,3 +54,15 @@ func (s OwnStream) Lower(l *Lowering) {
 func (s OwnStream) String() string {
 	return "give stream " + strconv.Itoa(s.FD) + " to uid " + strconv.Itoa(int(s.UID))
 }
+
+// ReopenNull replaces a standard stream that is the host's /dev/null by the container's, proven to be one.
+type ReopenNull struct{ FD int }
+
+// Lower opens a node of the container, which no symlink may choose.
+func (s ReopenNull) Lower(l *Lowering) {
+	l.open(Real("/dev/null"), unix.O_RDWR|unix.O_CLOEXEC, scratchB)
+	l.expectNode(scratchB, l.String(""), unix.S_IFCHR, 1, 3, unix.ENXIO)
+	l.Call(unix.SYS_DUP3, Value(scratchB), Imm(s.FD), Imm(0))
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+}
+func (s ReopenNull) String() string { return "reopen /dev/null as stream " + strconv.Itoa(s.FD) }
