@@ -58,6 +58,10 @@ var allowedDifferences = []struct{ key, ours, reason string }{
 		"what hides a file is the host's /dev/null, proven to be 1:3; the container's own is under the image's control (CVE-2025-31133)"},
 	{`mount /dev/(full|null|random|tty|urandom|zero)`, `^\[/[a-z]+ noexec,nosuid,relatime,rw  (devtmpfs|tmpfs) `,
 		"in a user namespace devices are bound from the host: nosuid, noexec, and no slave of the host's mount (DEV-11)"},
+	{`dev /dev/mqueue`, `^drwxrwxrwt 0 0 `,
+		"the ipc namespace is made by the container's root, so that its group owns the queues too"},
+	{`mount /`, ` shared master `,
+		"rootfsPropagation shared makes / shared (PRP-01); runc leaves it private"},
 	{`other domainname`, `^dom$`, "runc before 1.2 does not know domainname"},
 }
 
