@@ -14,9 +14,7 @@ import (
 // foreground stands between the user and a container that runs in the foreground: signals go in, the exit status
 // comes out, and the terminal's bytes go both ways.
 type foreground struct {
-	signals *os.File // one byte for each signal that arrives
-	pid     int
-	pidfd   int
+	signals int             // reading end of a pipe: one byte for each signal that arrives
 	user    console.Console // the user's own terminal, in raw mode
 	master  *os.File        // the container's terminal
 	drained chan struct{}   // closed when all of the container's output is out
@@ -25,7 +23,7 @@ type foreground struct {
 // newForeground takes the signals over before there is a container, so that none is lost in between.
 func newForeground() (*foreground, error) {
 	signals, err := takeSignals()
-	return &foreground{signals: signals, pidfd: -1}, err
+	return &foreground{signals: signals}, err
 }
 
 // attach connects the user's terminal with the container's.
@@ -84,58 +82,56 @@ func (fg *foreground) resize() {
 	})
 }
 
-// follow begins to forward signals to the container's init.
-func (fg *foreground) follow(pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return os.NewSyscallError("pidfd_open", err)
-	}
-	fg.pid, fg.pidfd = pid, fd
-	go fg.forward()
-	return nil
-}
-
-func (fg *foreground) forward() {
+// wait passes signals on to the container's init until it has ended, and returns its exit status: 128+n for one that
+// signal n ended. It needs no thread beside the calling one. The pid stays init's until it is reaped, here.
+func (fg *foreground) wait(init int) (int, error) {
 	number := make([]byte, 1)
 	for {
-		if _, err := fg.signals.Read(number); err != nil {
-			return
-		}
-		sig := unix.Signal(number[0])
-		if sig == unix.SIGWINCH && fg.master != nil {
-			fg.resize()
+		n, err := unix.Read(fg.signals, number)
+		if err == unix.EINTR {
 			continue
 		}
-		_ = unix.PidfdSendSignal(fg.pidfd, sig, nil, 0)
+		if n != 1 {
+			return 0, os.NewSyscallError("read", err)
+		}
+		switch sig := unix.Signal(number[0]); {
+		case sig == unix.SIGCHLD:
+			if status, ended := reap(init); ended {
+				fg.drain()
+				return status, nil
+			}
+		case sig == unix.SIGWINCH && fg.master != nil:
+			fg.resize()
+		default:
+			_ = unix.Kill(init, sig)
+		}
 	}
 }
 
-// wait reaps until init has ended, and returns its exit status: 128+n for one that signal n ended. Orphans of the
-// container come to us as their subreaper.
-func (fg *foreground) wait() int {
-	status := reap(fg.pid)
+// reap buries every child that has ended, the container's orphans included: they come to us as their subreaper.
+func reap(init int) (status int, ended bool) {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+		switch {
+		case err == unix.EINTR:
+		case pid <= 0:
+			return status, ended
+		case pid == init && ws.Signaled():
+			status, ended = 128+int(ws.Signal()), true
+		case pid == init:
+			status, ended = ws.ExitStatus(), true
+		}
+	}
+}
+
+// drain waits until the container's last output is out. A process that outlives init may hold the terminal open; the
+// output of init itself is there already.
+func (fg *foreground) drain() {
 	if fg.master != nil {
-		// A process that outlives init may hold the terminal open: the output of init itself is there already.
 		const grace = time.Second
 		_ = fg.master.SetReadDeadline(time.Now().Add(grace))
 		<-fg.drained
-	}
-	return status
-}
-
-func reap(pid int) int {
-	for {
-		var status unix.WaitStatus
-		switch got, err := unix.Wait4(-1, &status, 0, nil); {
-		case err == unix.EINTR:
-		case err != nil:
-			return failure // somebody else reaped it
-		case got != pid:
-		case status.Signaled():
-			return 128 + int(status.Signal())
-		case status.Exited():
-			return status.ExitStatus()
-		}
 	}
 }
 
@@ -143,8 +139,5 @@ func reap(pid int) int {
 func (fg *foreground) close() {
 	if fg.user != nil {
 		_ = fg.user.Reset()
-	}
-	if fg.pidfd >= 0 {
-		unix.Close(fg.pidfd)
 	}
 }

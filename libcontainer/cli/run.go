@@ -53,13 +53,13 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := fg.follow(container.State().Init.Pid); err != nil {
-		return errors.Join(err, container.Delete())
-	}
 	if err := startOrDelete(c, container); err != nil {
 		return err
 	}
-	status := fg.wait()
+	status, err := fg.wait(container.State().Init.Pid)
+	if err != nil {
+		return errors.Join(err, container.Delete())
+	}
 	if !c.Bool("keep") {
 		if err := container.Delete(); err != nil {
 			a.log.warn(err.Error())

@@ -12,30 +12,30 @@ import (
 )
 
 // takeSignals returns the reading end of a pipe that receives the number of every signal that a foreground command
-// passes on, as one byte. os/signal would do the same, but enabling a signal there takes two switches to a thread
+// passes on or, SIGCHLD, needs itself, as one byte. os/signal would do the same, but enabling a signal there takes two switches to a thread
 // of its own: 4 ms for all of them, which is more than the container costs.
-func takeSignals() (*os.File, error) {
+func takeSignals() (int, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("pipe2", err)
+		return -1, os.NewSyscallError("pipe2", err)
 	}
 	// A full pipe must not block the handler: so many signals at once merge, as the kernel merges them.
 	if err := unix.SetNonblock(p[1], true); err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return -1, os.NewSyscallError("fcntl", err)
 	}
-	numbers := forwardedSignals()
+	numbers := caughtSignals()
 	C.take_signals(C.int(p[1]), (*C.uchar)(&numbers[0]), C.int(len(numbers)))
-	return os.NewFile(uintptr(p[0]), "signals"), nil
+	return p[0], nil
 }
 
-// forwardedSignals are all but those that cannot be caught, that mean skep itself (SIGCHLD, SIGPIPE), that faults
-// of its own raise, and that its runtime uses (SIGURG, SIGPROF, and what libc reserves below SIGRTMIN).
-func forwardedSignals() []byte {
+// caughtSignals are all but those that cannot be caught, that mean skep itself (SIGPIPE), that faults of its own
+// raise, and that its runtime uses (SIGURG, SIGPROF, and what libc reserves below SIGRTMIN).
+func caughtSignals() []byte {
 	const first, last, firstRealtime = 1, 64, 35
 	numbers := make([]byte, 0, last)
 	for n := first; n <= last; n++ {
 		switch unix.Signal(n) {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG, unix.SIGPROF,
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGPIPE, unix.SIGURG, unix.SIGPROF,
 			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS:
 			continue
 		}
