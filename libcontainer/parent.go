@@ -19,7 +19,7 @@ import (
 // tasksFile is the tasks file of a v1 cgroup, through which the child joins.
 type tasksFile struct{ path string }
 
-func (t tasksFile) Open() (*os.File, error) { return os.OpenFile(t.path, os.O_WRONLY, 0) }
+func (t tasksFile) Open() (int, error) { return openFile(t.path, unix.O_WRONLY) }
 func (t tasksFile) String() string          { return t.path }
 
 func tasksSources(g *cgroups.Group) []plan.Source {
@@ -33,8 +33,17 @@ func tasksSources(g *cgroups.Group) []plan.Source {
 // fifo is a fifo opened for both directions: opening waits for nobody.
 type fifo string
 
-func (f fifo) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_RDWR, 0) }
+func (f fifo) Open() (int, error) { return openFile(string(f), unix.O_RDWR) }
 func (f fifo) String() string          { return "fifo " + filepath.Base(string(f)) }
+
+// openFile opens a file without os.File, which would register it with the poller: these are handed over at once.
+func openFile(path string, flags int) (int, error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
 
 // waitAt prepares the phase that waits for start. The fifos are opened here for both directions: they need no
 // reopening behind the pivot. Nothing else stays open in the waiting init.

@@ -216,12 +216,12 @@ func (c *Child) send(p *plan.Phase) (*plan.Program, error) {
 	}
 	fds := make([]int, 0, len(p.Inputs)+1)
 	for _, s := range p.Inputs {
-		f, err := s.Open()
+		fd, err := s.Open()
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close()
-		fds = append(fds, int(f.Fd()))
+		defer unix.Close(fd)
+		fds = append(fds, fd)
 	}
 	message := program.Encode(program.Size() > inlineMax)
 	if len(message) > inlineMax {

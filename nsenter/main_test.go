@@ -42,7 +42,7 @@ func (records) String() string           { return "records" }
 // file is a Source: a file of the host, opened for reading and writing.
 type file string
 
-func (f file) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_RDWR, 0) }
+func (f file) Open() (int, error) { return unix.Open(string(f), unix.O_RDWR|unix.O_CLOEXEC, 0) }
 func (f file) String() string          { return "host:" + string(f) }
 
 // launch starts a child that ends with the test.

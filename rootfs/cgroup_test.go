@@ -14,7 +14,7 @@ import (
 // tasks is a Source of a file to write to.
 type tasks string
 
-func (f tasks) Open() (*os.File, error) { return os.OpenFile(string(f), os.O_WRONLY, 0) }
+func (f tasks) Open() (int, error) { return unix.Open(string(f), unix.O_WRONLY|unix.O_CLOEXEC, 0) }
 func (f tasks) String() string          { return string(f) }
 
 // ownCgroup gives the container a cgroup of its own in the host's hierarchy at dir.

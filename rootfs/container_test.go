@@ -323,10 +323,7 @@ func (b *box) readInside(name string) string {
 // descriptor is a Source of an open file.
 type descriptor struct{ *os.File }
 
-func (d descriptor) Open() (*os.File, error) {
-	fd, err := unix.Dup(int(d.Fd()))
-	return os.NewFile(uintptr(fd), d.Name()), err
-}
+func (d descriptor) Open() (int, error) { return unix.Dup(int(d.Fd())) }
 func (d descriptor) String() string { return d.Name() }
 
 // sendFile is a step: it copies a file to a descriptor.

@@ -46,23 +46,23 @@ func (t Tree) String() string {
 }
 
 // Open clones the mount. Errors begin with the item and name the path.
-func (t Tree) Open() (*os.File, error) {
+func (t Tree) Open() (int, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if t.Recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, t.Path, flags)
 	if err != nil {
-		return nil, fmt.Errorf("%s: clone the mount at %s: %w", t.Item, t.Path, err)
+		return -1, fmt.Errorf("%s: clone the mount at %s: %w", t.Item, t.Path, err)
 	}
 	if err = t.prove(fd); err == nil {
 		err = t.change(fd)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("%s: %s: %w", t.Item, t.Path, err)
+		return -1, fmt.Errorf("%s: %s: %w", t.Item, t.Path, err)
 	}
-	return os.NewFile(uintptr(fd), t.Path), nil
+	return fd, nil
 }
 
 // change applies the attributes and the propagation.

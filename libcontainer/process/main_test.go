@@ -31,7 +31,7 @@ type path struct {
 	flags int
 }
 
-func (p path) Open() (*os.File, error) { return os.OpenFile(p.name, p.flags, 0) }
+func (p path) Open() (int, error) { return unix.Open(p.name, p.flags|unix.O_CLOEXEC, 0) }
 func (p path) String() string          { return p.name }
 
 // container is a child on its way through the phases of a process, with the host's root as its own.

@@ -7,7 +7,6 @@
 package plan
 
 import (
-	"os"
 	"strconv"
 	"strings"
 
@@ -83,7 +82,8 @@ type Step interface {
 // A Source is a descriptor that the parent opens and hands to the child with a phase. It is opened right before
 // the phase is sent and closed right after: hundreds of bind mounts fit under a small RLIMIT_NOFILE.
 type Source interface {
-	Open() (*os.File, error)
+	// Open returns a descriptor that its caller closes.
+	Open() (fd int, err error)
 	String() string
 }
 
