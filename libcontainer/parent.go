@@ -20,7 +20,7 @@ import (
 type tasksFile struct{ path string }
 
 func (t tasksFile) Open() (int, error) { return openFile(t.path, unix.O_WRONLY) }
-func (t tasksFile) String() string          { return t.path }
+func (t tasksFile) String() string     { return t.path }
 
 func tasksSources(g *cgroups.Group) []plan.Source {
 	var all []plan.Source
@@ -34,7 +34,7 @@ func tasksSources(g *cgroups.Group) []plan.Source {
 type fifo string
 
 func (f fifo) Open() (int, error) { return openFile(string(f), unix.O_RDWR) }
-func (f fifo) String() string          { return "fifo " + filepath.Base(string(f)) }
+func (f fifo) String() string     { return "fifo " + filepath.Base(string(f)) }
 
 // openFile opens a file without os.File, which would register it with the poller: these are handed over at once.
 func openFile(path string, flags int) (int, error) {

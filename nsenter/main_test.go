@@ -43,7 +43,7 @@ func (records) String() string           { return "records" }
 type file string
 
 func (f file) Open() (int, error) { return unix.Open(string(f), unix.O_RDWR|unix.O_CLOEXEC, 0) }
-func (f file) String() string          { return "host:" + string(f) }
+func (f file) String() string     { return "host:" + string(f) }
 
 // launch starts a child that ends with the test.
 func launch(t testing.TB, flags uintptr) *Child {

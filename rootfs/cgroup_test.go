@@ -15,7 +15,7 @@ import (
 type tasks string
 
 func (f tasks) Open() (int, error) { return unix.Open(string(f), unix.O_WRONLY|unix.O_CLOEXEC, 0) }
-func (f tasks) String() string          { return string(f) }
+func (f tasks) String() string     { return string(f) }
 
 // ownCgroup gives the container a cgroup of its own in the host's hierarchy at dir.
 func (b *box) ownCgroup(hierarchy, dir, file string) {

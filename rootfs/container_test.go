@@ -324,7 +324,7 @@ func (b *box) readInside(name string) string {
 type descriptor struct{ *os.File }
 
 func (d descriptor) Open() (int, error) { return unix.Dup(int(d.Fd())) }
-func (d descriptor) String() string { return d.Name() }
+func (d descriptor) String() string     { return d.Name() }
 
 // sendFile is a step: it copies a file to a descriptor.
 type sendFile struct {

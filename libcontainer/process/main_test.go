@@ -32,7 +32,7 @@ type path struct {
 }
 
 func (p path) Open() (int, error) { return unix.Open(p.name, p.flags|unix.O_CLOEXEC, 0) }
-func (p path) String() string          { return p.name }
+func (p path) String() string     { return p.name }
 
 // container is a child on its way through the phases of a process, with the host's root as its own.
 type container struct {

@@ -72,6 +72,7 @@ func TestSettle(t *testing.T) {
 			Host{Grantable: fullHost.Grantable, LastCap: 40, KeepGroups: true, OwnStreams: [3]bool{true, true, true}}, `phase process
   use the terminal for the standard streams
   give stream 0 to uid 5
+  close tty
   umask 0022
   drop 0x1fffffffbdf from the bounding set
   become uid 5 gid 0

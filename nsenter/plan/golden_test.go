@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 type hostFile string
 
 func (h hostFile) Open() (int, error) { return unix.Open(string(h), unix.O_RDONLY|unix.O_CLOEXEC, 0) }
-func (h hostFile) String() string          { return "host:" + string(h) }
+func (h hostFile) String() string     { return "host:" + string(h) }
 
 // everySlot is the set of slots after phases that defined all of them.
 const everySlot = ^SlotSet(0)
