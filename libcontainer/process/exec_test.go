@@ -150,7 +150,7 @@ func TestPlayExec(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			init := launch(t, 0)
 			mkdir(t, init.dir+"/out", 0o777)
-			const script = `cat /proc/self/status >status; echo "$1 $A" >words; ls /proc/$$/fd >fds; exit 7`
+			const script = `cat /proc/self/status >status; echo "$1 $A" >words; (ls /proc/$$/fd; true) >fds; exit 7`
 			p := example(at(init.dir+"/out"), user(c.uid, 0), func(p *specs.Process) {
 				p.Args, p.Capabilities = []string{"busybox", "sh", "-c", script, "sh", "one"}, c.caps
 				p.User.Umask = ptr(uint32(0))
