@@ -70,7 +70,6 @@ func (c *creation) conduct() error {
 		c.settleParentSide,
 		c.enterNamespaces,
 		c.buildRootfs,
-		c.handOverTerminal,
 		c.settleProcess,
 		c.complete,
 	} {
@@ -155,19 +154,13 @@ func (c *creation) settleParentSide() error {
 }
 
 func (c *creation) enterNamespaces() error {
-	_, err := c.child.Run(c.enter(tasksSources(c.group)))
-	return err
+	c.child.Queue(c.enter(tasksSources(c.group)))
+	return nil
 }
 
 func (c *creation) buildRootfs() error {
 	for _, p := range append(c.mounts.Rootfs, c.mounts.Pivot) {
-		results, err := c.child.Run(p)
-		if err != nil {
-			return err
-		}
-		if master := results.Files[plan.PtyMaster]; master != nil {
-			c.master = master
-		}
+		c.child.Queue(p)
 	}
 	return nil
 }
@@ -212,6 +205,10 @@ func (c *creation) settleProcess() error {
 	}
 	results, err := c.child.Run(settle)
 	if err != nil {
+		return err
+	}
+	c.master = results.Files[plan.PtyMaster]
+	if err := c.handOverTerminal(); err != nil {
 		return err
 	}
 	if root := results.Files[plan.Root]; root != nil {

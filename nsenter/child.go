@@ -37,6 +37,7 @@ type Child struct {
 	pidfd  int
 	socket int
 	known  plan.SlotSet
+	queue  []*plan.Phase
 	status *unix.WaitStatus // once reaped
 }
 
@@ -126,19 +127,36 @@ func allCaps() []uintptr {
 // Pidfd returns a descriptor of the process; it stays the Child's.
 func (c *Child) Pidfd() int { return c.pidfd }
 
+// Queue has a phase played right before the next one that Run or Finish plays.
+func (c *Child) Queue(p *plan.Phase) { c.queue = append(c.queue, p) }
+
 // Run opens the phase's inputs, plays it and waits for the answer. A failed step is a *plan.StepError; the child
 // is then of no further use.
 func (c *Child) Run(p *plan.Phase) (*Results, error) {
-	program, err := c.send(p)
-	if err != nil {
-		return nil, err
-	}
+	c.Queue(p)
 	res := &Results{}
-	if err := c.conclude(program, p, res); err != nil {
-		res.close()
-		return nil, err
+	for len(c.queue) > 0 {
+		if err := c.runOne(c.next(), res); err != nil {
+			res.close()
+			return nil, err
+		}
 	}
 	return res, nil
+}
+
+// next joins what is queued.
+func (c *Child) next() *plan.Phase {
+	joined, rest := plan.Join(c.queue)
+	c.queue = rest
+	return joined
+}
+
+func (c *Child) runOne(p *plan.Phase, res *Results) error {
+	program, err := c.send(p)
+	if err != nil {
+		return err
+	}
+	return c.conclude(program, p, res)
 }
 
 // conclude waits for a phase to end.
@@ -158,13 +176,13 @@ func (c *Child) conclude(program *plan.Program, p *plan.Phase, res *Results) err
 // Finish plays the last phase up to its AwaitStart step and lets go of the child, which waits there.
 func (c *Child) Finish(p *plan.Phase) error {
 	defer c.Close()
-	program, err := c.send(p)
-	if err != nil {
-		return err
-	}
+	c.Queue(p)
 	res := &Results{}
 	defer res.close()
-	err = c.conclude(program, p, res)
+	var err error
+	for err == nil && len(c.queue) > 0 {
+		err = c.runOne(c.next(), res)
+	}
 	if errors.Is(err, errReady) {
 		return nil
 	}

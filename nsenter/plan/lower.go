@@ -293,6 +293,9 @@ func (g *Program) Fault(index int, errno unix.Errno) (*StepError, Slot, bool) {
 	}
 	r := &g.records[index]
 	e := &StepError{Phase: g.phase.Name, Index: r.step, Step: g.phase.Steps[r.step], Call: callName(r.nr), Errno: errno}
+	if m, ok := e.Step.(moved); ok {
+		e.Step, e.Phase = m.Step, m.Phase
+	}
 	context := r.nr == unix.SYS_FSCONFIG || r.nr == unix.SYS_FSMOUNT
 	return e, Slot(r.args[0]), context && r.kind(0) == slotValue
 }

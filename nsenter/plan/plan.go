@@ -152,6 +152,9 @@ type For struct {
 func (f For) Lower(l *Lowering) { f.Step.Lower(l) }
 func (f For) String() string    { return f.Step.String() }
 func unwrap(s Step) (Step, string) {
+	if m, ok := s.(moved); ok {
+		s = m.Step
+	}
 	if f, ok := s.(For); ok {
 		return f.Step, f.Item
 	}

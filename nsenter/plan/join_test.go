@@ -1,0 +1,57 @@
+package plan
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Joined phases keep their descriptors apart, and a failure names the phase that the step came from.
+func TestJoin(t *testing.T) {
+	a := &Phase{Name: "a"}
+	a.Add(JoinCgroup{Tasks: a.Take(hostFile("one")), Name: "x"})
+	b := &Phase{Name: "b"}
+	b.Add(For{Item: "mounts[3] /x", Step: Keep{From: b.Take(hostFile("two")), As: Root}}, Probe{Name: "sh", Index: 0})
+	joined, rest := Join([]*Phase{a, b})
+	if len(rest) != 0 || len(joined.Inputs) != 2 || joined.Inputs[1].String() != hostFile("two").String() {
+		t.Fatalf("%v, rest %v", joined, rest)
+	}
+	known := SlotSet(0)
+	program, err := Lower(joined, &known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(program.records) - 3 // Keep is one record, Probe two
+	if keep := program.records[last]; keep.nr != poke || Slot(keep.args[1]) != Input(1) {
+		t.Errorf("the second phase's descriptor is in %s", Slot(keep.args[1]))
+	}
+	if Slot(program.records[last+1].store) != Result(0) {
+		t.Error("a result slot has moved")
+	}
+	fault, _, _ := program.Fault(last, unix.EBADF)
+	if fault.Phase != "b" || fault.Item() != "mounts[3]" || !strings.HasPrefix(fault.Error(), "mounts[3] /x: keep ") {
+		t.Errorf("%s: %v", fault.Phase, fault)
+	}
+	if !errors.Is(fault, unix.EBADF) {
+		t.Error("the errno is lost")
+	}
+}
+
+// What does not fit is left for another message.
+func TestJoinOverflow(t *testing.T) {
+	full := &Phase{Name: "full"}
+	for full.Room(1) {
+		full.Take(hostFile("x"))
+	}
+	one := &Phase{Name: "one"}
+	one.Take(hostFile("y"))
+	joined, rest := Join([]*Phase{{Name: "none"}, full, one})
+	if len(joined.Inputs) != MaxInputs || len(rest) != 1 || rest[0] != one {
+		t.Errorf("%d descriptors, rest %v", len(joined.Inputs), rest)
+	}
+	if alone, rest := Join([]*Phase{full}); alone != full || len(rest) != 0 {
+		t.Error("a phase alone is not itself")
+	}
+}
