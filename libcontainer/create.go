@@ -24,6 +24,9 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	if err := ValidateID(id); err != nil {
 		return nil, err
 	}
+	if err := checkKernel(); err != nil {
+		return nil, err
+	}
 	o := &options{}
 	for _, set := range opts {
 		set(o)

@@ -3,6 +3,7 @@ package tests
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,4 +84,39 @@ func TestListenFds(t *testing.T) {
 	if got := readFile(t, file.Name()); got != "third\n" {
 		t.Errorf("the file holds %q", got)
 	}
+}
+
+// A created container is one thread of some kilobytes, whatever its
+// configuration is: hosts keep thousands of them.
+func TestCreatedInitIsSmall(t *testing.T) {
+	for _, name := range []string{"containerd-01", "containerd-07", "containerd-05"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRuntime(t)
+			c := r.create(recordedBundle(t, recorded(t)[name]))
+			const limit = 64 // KiB
+			rollup := readFile(t, procPath(c.pid, "smaps_rollup"))
+			if rss := fieldOf(t, rollup, "Rss"); rss == 0 || rss >= limit {
+				t.Errorf("the waiting init has %d KiB resident", rss)
+			}
+			if threads := fieldOf(t, readFile(t, procPath(c.pid, "status")), "Threads"); threads != 1 {
+				t.Errorf("the waiting init has %d threads", threads)
+			}
+		})
+	}
+}
+
+// fieldOf returns the number in a line "key: number" of a file in /proc.
+func fieldOf(t *testing.T, text, key string) int {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			n, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s in\n%s", key, text)
+	return 0
 }
