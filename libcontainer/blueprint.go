@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -28,6 +29,7 @@ type blueprint struct {
 	spec     *specs.Spec
 	bundle   string // absolute
 	root     string // absolute, symlinks resolved
+	rootDir  *os.File
 	group    *cgroups.Group
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
@@ -64,7 +66,7 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if err := unsupported(b.spec); err != nil {
 		return nil, err
 	}
-	if b.root, err = resolveRoot(b.bundle, b.spec.Root.Path); err != nil {
+	if err := b.openRoot(); err != nil {
 		return nil, err
 	}
 	if err := b.designCgroups(id, o); err != nil {
@@ -82,23 +84,22 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 
 func (b *blueprint) warn(ws ...string) { b.warnings = append(b.warnings, ws...) }
 
-// resolveRoot follows symlinks in root.path once; from then on the mount made of the result is the root.
-func resolveRoot(bundle, path string) (string, error) {
+// openRoot follows symlinks in root.path once. From then on the descriptor is the root: what its path comes to mean
+// does not matter (root.path, config.md#root).
+func (b *blueprint) openRoot() error {
+	path := b.spec.Root.Path
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(bundle, path)
+		path = filepath.Join(b.bundle, path)
 	}
-	resolved, err := filepath.EvalSymlinks(path)
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", fmt.Errorf("root.path: %w", err)
+		return fmt.Errorf("root.path: %s: %w", path, err)
 	}
-	st, err := os.Stat(resolved)
-	if err != nil {
-		return "", fmt.Errorf("root.path: %w", err)
+	b.rootDir = os.NewFile(uintptr(fd), path)
+	if b.root, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err != nil {
+		return fmt.Errorf("root.path: %w", err)
 	}
-	if !st.IsDir() {
-		return "", fmt.Errorf("root.path: %s is not a directory", path)
-	}
-	return resolved, nil
+	return nil
 }
 
 func (b *blueprint) designCgroups(id string, o *options) error {
@@ -177,6 +178,7 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 	return rootfs.Host{
 		Bundle:     b.bundle,
 		Root:       b.root,
+		RootDir:    b.rootDir,
 		Privileged: os.Geteuid() == 0 || o.planning,
 		Cgroups:    b.group.Paths(),
 		NoPivot:    o.noPivot,
@@ -303,7 +305,7 @@ func unsupported(s *specs.Spec) error {
 		}
 	}
 	if h := s.Hooks; h != nil {
-		add(len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0, "hooks") //nolint:staticcheck // prestart is deprecated, not gone
+		add(len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0, "hooks")
 	}
 	l := s.Linux
 	for i, ns := range l.Namespaces {

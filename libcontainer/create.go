@@ -305,6 +305,7 @@ func (c *creation) undo(cause error) error {
 }
 
 func (c *creation) close() {
+	c.rootDir.Close()
 	if c.master != nil {
 		c.master.Close()
 	}

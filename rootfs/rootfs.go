@@ -11,6 +11,7 @@
 package rootfs
 
 import (
+	"os"
 	"path"
 	"strconv"
 
@@ -25,6 +26,8 @@ import (
 type Host struct {
 	Bundle string // absolute
 	Root   string // absolute: root.path without symlinks
+	// RootDir is that directory, opened. Nil looks Root up again.
+	RootDir *os.File
 
 	// Privileged says that the parent may clone mounts of the host. Otherwise init does, after its namespaces exist.
 	Privileged bool
@@ -133,7 +136,7 @@ func (c *compiler) root() {
 	case unix.MS_PRIVATE, unix.MS_UNBINDABLE:
 		propagation = unix.MS_PRIVATE
 	}
-	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Recursive: true,
+	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Dir: c.host.RootDir, Recursive: true,
 		Changes: []plan.SetAttr{{Propagation: propagation, Recursive: true}}})
 	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: c.attachPoint()})
 }

@@ -18,6 +18,8 @@ type Tree struct {
 	Item      string // of the configuration, for errors
 	Path      string // on the host; symlinks are followed
 	Recursive bool   // with all that is mounted below
+	// Dir is what Path has been found to be, for those that were looked up before; its zero value looks Path up.
+	Dir *os.File
 
 	Changes []plan.SetAttr // in order; their Mount is not used
 	// Implied are the attributes that Changes clear only because nobody asked for them. Where an outer user
@@ -51,7 +53,11 @@ func (t Tree) Open() (int, error) {
 	if t.Recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, t.Path, flags)
+	at, path := unix.AT_FDCWD, t.Path
+	if t.Dir != nil {
+		at, path, flags = int(t.Dir.Fd()), "", flags|unix.AT_EMPTY_PATH
+	}
+	fd, err := unix.OpenTree(at, path, flags)
 	if err != nil {
 		return -1, fmt.Errorf("%s: clone the mount at %s: %w", t.Item, t.Path, err)
 	}
