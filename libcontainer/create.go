@@ -98,10 +98,12 @@ func (c *creation) makeCgroups() error {
 	if err := c.dir.writeState(journalFile, c.state); err != nil {
 		return err
 	}
-	if err := c.group.Create(c.writes); err != nil {
+	err = c.group.Create(c.writes)
+	// After an error nothing is the container's: undo must not touch what somebody else made there meanwhile.
+	c.state.Cgroup = c.group.Facts()
+	if err != nil {
 		return c.withoutCgroups(err)
 	}
-	c.state.Cgroup = c.group.Facts()
 	return c.group.Apply(c.writes)
 }
 
