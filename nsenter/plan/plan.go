@@ -36,8 +36,8 @@ const (
 	scratchA
 	scratchB
 	scratchC
-	Mount // the mount that is being prepared
-	_
+	Mount   // the mount that is being prepared
+	Keyring // the serial number of the session keyring, or the errno why there is none
 	_
 	input0
 )
@@ -58,7 +58,7 @@ func Input(i int) Slot { return input0 + Slot(i) }
 func Result(i int) Slot { return result0 + Slot(i) }
 
 var slotNames = [...]string{"control", "root", "procfs", "mask", "null", "pty", "tty", "gate", "verdict", "listener",
-	"scratch-a", "scratch-b", "scratch-c", "mount"}
+	"scratch-a", "scratch-b", "scratch-c", "mount", "keyring"}
 
 func (s Slot) String() string {
 	switch {

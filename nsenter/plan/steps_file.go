@@ -178,10 +178,13 @@ type WriteFile struct {
 	Value string
 }
 
+// resolveProcfs keeps a lookup on the private procfs.
+const resolveProcfs = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS
+
 // Lower opens, writes, closes.
 func (s WriteFile) Lower(l *Lowering) {
-	const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS
-	l.Call(unix.SYS_OPENAT2, Value(Procfs), l.String(s.Name), l.how(unix.O_WRONLY|unix.O_CLOEXEC, resolve), Imm(24)).Into(scratchB)
+	how := l.how(unix.O_WRONLY|unix.O_CLOEXEC, resolveProcfs)
+	l.Call(unix.SYS_OPENAT2, Value(Procfs), l.String(s.Name), how, Imm(24)).Into(scratchB)
 	l.Call(unix.SYS_WRITE, Value(scratchB), l.String(s.Value), Imm(len(s.Value)))
 	l.Call(unix.SYS_CLOSE, Value(scratchB))
 }
