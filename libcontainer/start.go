@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/libcontainer/process"
+	"skep/nsenter/plan"
 )
 
 // Start runs the program of a created container (runtime.md#start). It returns once the program runs, or with the
-// reason why it does not.
-func Start(ctx context.Context, root, id string) error {
-	c, err := loadLocked(root, id, unix.LOCK_EX)
+// reason why it does not. A container whose hooks fail is gone.
+func Start(ctx context.Context, root, id string, opts ...Option) error {
+	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		return err
 	}
@@ -49,10 +50,23 @@ func (c *Container) start(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.dir.file(verdictFile), err)
 	}
 	defer unix.Close(verdict)
+	hooks, err := c.hooksAt(startContainer, poststart)
+	if err != nil {
+		return err
+	}
+	if err := c.runHooks(ctx, startContainer, hooks); err != nil {
+		return c.abandon(err)
+	}
 	if err := c.openGate(); err != nil {
 		return err
 	}
-	return c.verdict(ctx, verdict, pidfd)
+	if err := c.verdict(ctx, verdict, pidfd); err != nil {
+		return err
+	}
+	if err := c.runHooks(ctx, poststart, hooks); err != nil {
+		return c.abandon(err)
+	}
+	return nil
 }
 
 // openGate lets init go on, once: the container is running from the moment at which the gate is gone.
@@ -62,7 +76,7 @@ func (c *Container) openGate() error {
 		return fmt.Errorf("%s: nobody waits to be started: %w", c.state.ID, err)
 	}
 	defer unix.Close(gate)
-	if _, err := unix.Write(gate, []byte{0}); err != nil {
+	if _, err := unix.Write(gate, []byte{plan.StartByte}); err != nil {
 		return os.NewSyscallError("write", err)
 	}
 	return os.Remove(c.dir.file(gateFile))

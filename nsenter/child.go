@@ -134,6 +134,11 @@ func (c *Child) Queue(p *plan.Phase) { c.queue = append(c.queue, p) }
 // is then of no further use.
 func (c *Child) Run(p *plan.Phase) (*Results, error) {
 	c.Queue(p)
+	return c.Play()
+}
+
+// Play plays what is queued, as Run does.
+func (c *Child) Play() (*Results, error) {
 	res := &Results{}
 	for len(c.queue) > 0 {
 		if err := c.runOne(c.next(), res); err != nil {
@@ -267,10 +272,12 @@ func (c *Child) send(p *plan.Phase) (*plan.Program, error) {
 	return program, nil
 }
 
-// What ends a phase other than an answer. A single byte comes from AwaitStart, with a descriptor from Export.
+// What ends a phase other than an answer. A single byte comes from AwaitStart, with a descriptor from Export; a
+// number from Seccomp.
 var (
-	errGone  = errors.New("no answer")
-	errReady = errors.New("waiting for start")
+	errGone      = errors.New("no answer")
+	errReady     = errors.New("waiting for start")
+	errListening = errors.New("loading a seccomp filter with a listener")
 )
 
 // receive reads messages until one ends the phase.
@@ -292,6 +299,9 @@ func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 			}
 		case n == 1:
 			return 0, 0, errReady
+		case n == plan.AnnouncementSize:
+			res.slots[plan.Listener] = int32(binary.NativeEndian.Uint32(buf[:]))
+			return 0, 0, errListening
 		case n != answerSize:
 			return 0, 0, errGone
 		default:

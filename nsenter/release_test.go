@@ -54,7 +54,7 @@ func (g gates) start(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	defer gate.Close()
-	if _, err := gate.Write([]byte{0}); err != nil {
+	if _, err := gate.Write([]byte{plan.StartByte}); err != nil {
 		t.Fatal(err)
 	}
 	if err := verdict.SetReadDeadline(time.Now().Add(patience)); err != nil {

@@ -163,7 +163,7 @@ func (c *container) open() (unix.Errno, unix.WaitStatus) {
 		c.t.Fatal(err)
 	}
 	defer gate.Close()
-	if _, err := gate.Write([]byte{0}); err != nil {
+	if _, err := gate.Write([]byte{plan.StartByte}); err != nil {
 		c.t.Fatal(err)
 	}
 	status := c.Wait() // a refused init ends after its answer

@@ -63,6 +63,7 @@ func everyStep() []Step {
 		PreserveFDs{From: []Slot{Input(0), Input(1)}, Away: []Slot{Control, Gate, Verdict}},
 		NoNewPrivs{}, Probe{Name: "/bin/sh", Index: 2},
 		Seccomp{Filter: make([]byte, 16), Flags: 2}, AwaitStart{}, CloseOnExec{3},
+		Seccomp{Filter: make([]byte, 8), Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}, AwaitStart{Filtered: true},
 		Exec{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 3"}, Env: []string{"PATH=/bin", "SECRET=1"}},
 	}
 }

@@ -255,22 +255,37 @@ func (s Rlimit) String() string {
 	return "limit " + s.Name + " " + words(s.Soft) + " " + words(s.Hard)
 }
 
-// Seccomp loads a compiled filter (linux.seccomp, config-linux.md).
+// Seccomp loads a compiled filter (linux.seccomp, config-linux.md). With SECCOMP_FILTER_FLAG_NEW_LISTENER among its
+// flags it makes a listener, which the conductor fetches.
 type Seccomp struct {
 	Filter []byte // struct sock_filter[]
 	Flags  uint   // SECCOMP_FILTER_FLAG_*
 }
 
-// Lower is one seccomp(2) with the filter in the phase's data.
+// Lower is one seccomp(2) with the filter in the phase's data. No call can be counted on below the filter, not even
+// one that sends a listener away. So its number, which is the lowest free one, is announced before.
 func (s Seccomp) Lower(l *Lowering) {
+	if s.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
+		l.Call(unix.SYS_FCNTL, Value(Control), Imm(unix.F_DUPFD_CLOEXEC), Imm(0)).Into(Listener)
+		l.Call(unix.SYS_CLOSE, Value(Listener))
+		l.Call(unix.SYS_WRITE, Value(Control), Addr(Listener), Imm(AnnouncementSize))
+	}
 	filter := l.put(s.Filter)
 	program := l.put(make([]byte, 16)) // struct sock_fprog
 	binary.NativeEndian.PutUint16(l.data[program:], uint16(len(s.Filter)/8))
 	l.pointer(program+8, filter)
 	l.Call(unix.SYS_SECCOMP, Imm(unix.SECCOMP_SET_MODE_FILTER), Flags(uint64(s.Flags)), offset(program))
 }
+
+// AnnouncementSize is the length in bytes of the message with a listener's number, an int.
+const AnnouncementSize = 4
+
 func (s Seccomp) String() string {
-	return fmt.Sprintf("load the seccomp filter of %d instructions", len(s.Filter)/8)
+	t := fmt.Sprintf("load the seccomp filter of %d instructions", len(s.Filter)/8)
+	if s.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
+		t += ", announce its listener"
+	}
+	return t
 }
 
 // Probe asks whether the child could execute a file. Result(Index) receives access(2)'s answer, Result(Index+1)
@@ -293,13 +308,30 @@ func (s Probe) String() string { return "look for " + s.Name }
 // AwaitStart waits for `start`: one byte through the gate. It tells the conductor that all steps before it are
 // done; from here on the answer goes to the verdict fifo, for the process that waits there need not be the one
 // that made the child.
-type AwaitStart struct{}
+type AwaitStart struct {
+	// Filtered says that the step before has loaded a filter with a listener, under which any call may be left to
+	// an agent. The listener's announcement has told the conductor enough.
+	Filtered bool
+}
 
-// Lower blocks in read. A filter that is loaded by now must allow write and read.
-func (AwaitStart) Lower(l *Lowering) {
-	l.Call(unix.SYS_WRITE, Value(Control), l.Bytes([]byte{0}), Imm(1))
+// StartByte is what `start` writes to the gate.
+const StartByte = 1
+
+// Lower blocks in read. Where an agent could have answered in the kernel's place, the byte itself proves that it was
+// start who ended the wait.
+func (s AwaitStart) Lower(l *Lowering) {
+	if !s.Filtered {
+		l.Call(unix.SYS_WRITE, Value(Control), l.Bytes([]byte{0}), Imm(1))
+	}
 	l.Redirect(Control, Verdict)
+	if s.Filtered {
+		l.Call(poke, Addr(scratchA), Imm(0))
+	}
 	l.Call(unix.SYS_READ, Value(Gate), Addr(scratchA), Imm(1))
+	if s.Filtered {
+		const mask = 0xff // the first byte of a little-endian int
+		l.Call(expect, Addr(scratchA), Imm(mask), Imm(StartByte), Imm(int(unix.ECANCELED)))
+	}
 }
 func (AwaitStart) String() string { return "wait for start" }
 
