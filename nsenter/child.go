@@ -45,7 +45,8 @@ type Child struct {
 type Results struct {
 	slots [plan.Slots]int32
 	// Files are the descriptors that Export steps handed out. The caller closes them.
-	Files map[plan.Slot]*os.File
+	Files  map[plan.Slot]*os.File
+	forked int // the pid of the process that goes on, if a step has told it
 }
 
 // Slot returns the value of a slot after the phase: a descriptor or pid of the child, or a negative errno.
@@ -161,7 +162,10 @@ func (c *Child) runOne(p *plan.Phase, res *Results) error {
 	if err != nil {
 		return err
 	}
-	return c.conclude(program, p, res)
+	if err := c.conclude(program, p, res); err != nil || !p.Forks() {
+		return err
+	}
+	return c.adopt(res)
 }
 
 // conclude waits for a phase to end.
@@ -302,6 +306,8 @@ func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 		case n == plan.AnnouncementSize:
 			res.slots[plan.Listener] = int32(binary.NativeEndian.Uint32(buf[:]))
 			return 0, 0, errListening
+		case n == plan.ForkedSize:
+			res.forked = int(binary.NativeEndian.Uint32(buf[:]))
 		case n != answerSize:
 			return 0, 0, errGone
 		default:

@@ -66,6 +66,10 @@ func checkSteps(steps []Step) error {
 			if i != len(steps)-1 {
 				return errors.New("a step follows exec")
 			}
+		case Fork:
+			if i != len(steps)-1 {
+				return errors.New("a step follows the fork")
+			}
 		case Seccomp:
 			filtered = true
 		case Export:

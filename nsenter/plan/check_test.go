@@ -51,6 +51,8 @@ func TestCheck(t *testing.T) {
 		{"exec at the end", 0, []Step{Umask{}, exec}, ""},
 		{"step after exec", 0, []Step{exec, Umask{}}, "a step follows exec"},
 		{"step after marked exec", 0, []Step{For{"process", exec}, Umask{}}, "a step follows exec"},
+		{"fork at the end", 0, []Step{Umask{}, Fork{}}, ""},
+		{"step after fork", 0, []Step{Fork{}, Umask{}}, "a step follows the fork"},
 		{"export before seccomp", 0, []Step{Export{Control}, Seccomp{Filter: make([]byte, 8)}}, ""},
 		{"export after seccomp", 0, []Step{Seccomp{Filter: make([]byte, 8)}, Export{Control}}, "after the seccomp filter"},
 		{"NUL in a string", 0, []Step{Hostname{"a\x00b"}}, "NUL byte in a string"},

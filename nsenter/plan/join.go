@@ -8,7 +8,7 @@ func Join(phases []*Phase) (joined *Phase, rest []*Phase) {
 	}
 	joined = &Phase{Name: phases[0].Name}
 	for i, p := range phases {
-		if i > 0 && !joined.Room(len(p.Inputs)) {
+		if i > 0 && (joined.Forks() || !joined.Room(len(p.Inputs))) {
 			return joined, phases[i:]
 		}
 		for _, s := range p.Steps {

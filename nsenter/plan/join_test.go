@@ -39,6 +39,18 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// A fork ends its phase, joined or not.
+func TestJoinUpToFork(t *testing.T) {
+	a, b, c := &Phase{Name: "a"}, &Phase{Name: "b", Steps: []Step{Fork{}}}, &Phase{Name: "c"}
+	joined, rest := Join([]*Phase{a, b, c})
+	if !joined.Forks() || len(rest) != 1 || rest[0] != c {
+		t.Errorf("joined %v, rest %v", joined, rest)
+	}
+	if a.Forks() || !b.Forks() {
+		t.Error("a phase forks by its last step")
+	}
+}
+
 // What does not fit is left for another message.
 func TestJoinOverflow(t *testing.T) {
 	full := &Phase{Name: "full"}
