@@ -193,7 +193,7 @@ func (c *creation) handOverTerminal() error {
 func (c *creation) settleProcess() error {
 	p := c.spec.Process
 	if p == nil {
-		return c.finish(&plan.Phase{Name: "release", Steps: []plan.Step{plan.AwaitStart{}}})
+		return c.finish(&plan.Phase{Name: "release", Steps: []plan.Step{plan.AwaitStart{}}}, nil)
 	}
 	filter, err := c.filter(c.root)
 	if err != nil {
@@ -229,7 +229,7 @@ func (c *creation) settleProcess() error {
 		return err
 	}
 	c.state.Program = program
-	return c.finish(process.Release(p, program, env, c.process, filter))
+	return c.finish(process.Release(p, program, env, c.process, filter), filter)
 }
 
 // lookUp finds the program by the answers of the phase that has been played, asking on where PATH is long.
@@ -245,8 +245,8 @@ func (c *creation) lookUp(first *nsenter.Results) (string, error) {
 	return process.Choose(c.spec.Process, answers...)
 }
 
-// finish sends the last phase together with the two fifos that start will use.
-func (c *creation) finish(release *plan.Phase) error {
+// finish sends the last phase together with the two fifos that start will use. The filter is what the phase loads.
+func (c *creation) finish(release *plan.Phase, filter *process.Filter) error {
 	for _, name := range [...]string{gateFile, verdictFile} {
 		if err := unix.Mkfifo(c.dir.file(name), 0o600); err != nil {
 			return fmt.Errorf("mkfifo %s: %w", c.dir.file(name), err)
@@ -257,6 +257,9 @@ func (c *creation) finish(release *plan.Phase) error {
 	// Until now init dies with its parent; from here on the journal has to name it.
 	if err := c.dir.writeState(journalFile, c.state); err != nil {
 		return err
+	}
+	if filter != nil && filter.Notify {
+		return c.finishListening(release)
 	}
 	return c.child.Finish(release)
 }

@@ -26,32 +26,41 @@ func (b *blueprint) filter(root string) (*process.Filter, error) {
 	if f == nil || err != nil {
 		return nil, err
 	}
-	if f.Notify {
-		return nil, fmt.Errorf("linux.seccomp: SCMP_ACT_NOTIFY: not supported yet")
+	if err := permitsInit(f, b.spec.Process.NoNewPrivileges); err != nil {
+		return nil, err
 	}
-	if !b.spec.Process.NoNewPrivileges {
-		if err := permitsInit(f); err != nil {
-			return nil, err
-		}
-	}
-	return &process.Filter{BPF: f.BPF, Flags: f.Flags}, nil
+	return &process.Filter{BPF: f.BPF, Flags: f.Flags, Notify: f.Notify}, nil
 }
 
-// permitsInit makes sure that init can go on below a filter that has to be loaded early, before the capabilities
-// are dropped, because no_new_privs is off. A filter that forbids execve is legal: then start says so.
-func permitsInit(f *seccomp.Filter) error {
-	for _, c := range [...]struct {
+// permitsInit makes sure that init can go on below a filter that has to be loaded before start: with no_new_privs off
+// because the capabilities are still to be dropped, with a listener because an agent is still to get it. A filter that
+// forbids execve is legal: then start says so.
+func permitsInit(f *seccomp.Filter, noNewPrivileges bool) error {
+	type call struct {
 		nr   int
 		name string
-	}{
-		{unix.SYS_PRCTL, "prctl"}, {unix.SYS_CAPSET, "capset"}, {unix.SYS_PRLIMIT64, "prlimit64"},
-		{unix.SYS_WRITE, "write"}, {unix.SYS_READ, "read"}, {unix.SYS_CLOSE_RANGE, "close_range"},
-	} {
+	}
+	var needed []call
+	hint := "the filter of SCMP_ACT_NOTIFY is loaded before start, for which init waits in read"
+	switch {
+	case !noNewPrivileges:
+		needed = []call{{unix.SYS_PRCTL, "prctl"}, {unix.SYS_CAPSET, "capset"}, {unix.SYS_PRLIMIT64, "prlimit64"},
+			{unix.SYS_WRITE, "write"}, {unix.SYS_READ, "read"}}
+		hint = "set process.noNewPrivileges, then the filter is loaded last"
+	case f.Notify:
+		needed = []call{{unix.SYS_READ, "read"}}
+	}
+	for _, c := range needed {
 		v := f.Verdict(seccomp.NativeArch(), c.nr, [6]uint64{})
-		if action := v & unix.SECCOMP_RET_ACTION_FULL; action != unix.SECCOMP_RET_ALLOW && action != unix.SECCOMP_RET_LOG {
-			return fmt.Errorf("linux.seccomp: the filter answers %s with %s, which init needs after loading it; "+
-				"set process.noNewPrivileges, then the filter is loaded last", c.name, seccomp.Action(v))
+		switch v & unix.SECCOMP_RET_ACTION_FULL {
+		case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG:
+			continue
+		case unix.SECCOMP_RET_USER_NOTIF: // an agent may leave read to the kernel, and AwaitStart proves that it has
+			if noNewPrivileges {
+				continue
+			}
 		}
+		return fmt.Errorf("linux.seccomp: init needs %s below the filter, which %s; %s", c.name, seccomp.Action(v), hint)
 	}
 	return nil
 }

@@ -38,8 +38,9 @@ type Host struct {
 
 // Filter is a compiled seccomp filter.
 type Filter struct {
-	BPF   []byte // struct sock_filter[]
-	Flags uint   // SECCOMP_FILTER_FLAG_*
+	BPF    []byte // struct sock_filter[]
+	Flags  uint   // SECCOMP_FILTER_FLAG_*
+	Notify bool   // it has a listener, which an agent has to get before the program runs
 }
 
 // Unsupported returns the JSON paths of what the process asks for and this version cannot do.
@@ -121,6 +122,8 @@ func streams(p *specs.Process, h Host) []plan.Step {
 func Release(p *specs.Process, path string, env []string, h Host, f *Filter) *plan.Phase {
 	caps, _ := capabilities(p.Capabilities, h)
 	phase := &plan.Phase{Name: "release"}
+	// Before a filter could forbid it.
+	phase.Add(plan.CloseOnExec{First: 3 + h.PreserveFDs})
 	if f != nil && !p.NoNewPrivileges { // while there is CAP_SYS_ADMIN
 		phase.Add(f.step())
 	}
@@ -129,11 +132,15 @@ func Release(p *specs.Process, path string, env []string, h Host, f *Filter) *pl
 		phase.Add(plan.NoNewPrivs{})
 	}
 	phase.Add(limits(p.Rlimits)...)
-	phase.Add(plan.AwaitStart{})
-	if f != nil && p.NoNewPrivileges { // as late as possible: the filter need not allow what init does before
-		phase.Add(f.step())
+	switch {
+	case f == nil || !p.NoNewPrivileges:
+		phase.Add(plan.AwaitStart{})
+	case f.Notify: // already now: an agent that cannot be reached is to fail create, not start
+		phase.Add(f.step(), plan.AwaitStart{Filtered: true})
+	default: // as late as possible: the filter need not allow what init does before
+		phase.Add(plan.AwaitStart{}, f.step())
 	}
-	phase.Add(plan.CloseOnExec{First: 3 + h.PreserveFDs}, plan.Exec{Path: path, Args: p.Args, Env: env})
+	phase.Add(plan.Exec{Path: path, Args: p.Args, Env: env})
 	return phase
 }
 

@@ -113,29 +113,37 @@ func TestRelease(t *testing.T) {
 		want    string
 	}{
 		"plain": {example(), fullHost, nil, `phase release
+  close descriptors from 3 on at exec
   set capabilities effective 0x420 permitted 0x420 inheritable 0x0 ambient 0x0
   set no_new_privs
   wait for start
-  close descriptors from 3 on at exec
   exec /bin/sh ["sh"]
 `},
 		"late filter, limits": {example(limited), fullHost, filter, `phase release
+  close descriptors from 3 on at exec
   set capabilities effective 0x420 permitted 0x420 inheritable 0x0 ambient 0x0
   set no_new_privs
   limit RLIMIT_NOFILE 10 20
   limit RLIMIT_CORE 0 unlimited
   wait for start
   load the seccomp filter of 3 instructions
+  exec /bin/sh ["sh"]
+`},
+		"listener": {example(), fullHost, &Filter{BPF: make([]byte, 8), Flags: 8, Notify: true}, `phase release
   close descriptors from 3 on at exec
+  set capabilities effective 0x420 permitted 0x420 inheritable 0x0 ambient 0x0
+  set no_new_privs
+  load the seccomp filter of 1 instructions, announce its listener
+  wait for start
   exec /bin/sh ["sh"]
 `},
 		"early filter, preserved descriptors": {
 			example(func(p *specs.Process) { p.NoNewPrivileges, p.Capabilities = false, nil }),
 			Host{Grantable: fullHost.Grantable, LastCap: 40, PreserveFDs: 2}, filter, `phase release
+  close descriptors from 5 on at exec
   load the seccomp filter of 3 instructions
   set capabilities effective 0x0 permitted 0x0 inheritable 0x0 ambient 0x0
   wait for start
-  close descriptors from 5 on at exec
   exec /bin/sh ["sh"]
 `},
 	} {
@@ -144,7 +152,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s:\n%swant:\n%s", name, got, c.want)
 		}
 		for _, s := range phase.Steps {
-			if f, ok := s.(plan.For); ok && f.Item == "linux.seccomp" && f.Step.(plan.Seccomp).Flags != filter.Flags {
+			if f, ok := s.(plan.For); ok && f.Item == "linux.seccomp" && f.Step.(plan.Seccomp).Flags != c.filter.Flags {
 				t.Errorf("%s: the flags of the filter are lost", name)
 			}
 		}
