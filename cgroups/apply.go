@@ -3,6 +3,7 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,17 +12,27 @@ import (
 
 // Apply does the writes. An error names the setting, the file, the value and
 // the kernel's errno.
-//
-// Some files bound each other: v1's memory limit stays below the limit with
-// swap, a CPU burst below the quota. Which of them has to go first depends on
-// present values, so what the kernel finds invalid is tried once more after
-// everything else.
 func (g *Group) Apply(writes []Write) error {
 	for _, w := range writes {
 		if err := g.checkUsage(w); err != nil {
 			return err
 		}
 	}
+	n := slices.IndexFunc(writes, func(w Write) bool { return w.Last })
+	if n < 0 {
+		return g.apply(writes)
+	}
+	if err := g.apply(writes[:n]); err != nil {
+		return err
+	}
+	return g.apply(writes[n:])
+}
+
+// apply tries what the kernel finds invalid once more after everything else,
+// because some files bound each other: v1's memory limit stays below the limit
+// with swap, a CPU burst below the quota. Which of them has to go first depends
+// on present values.
+func (g *Group) apply(writes []Write) error {
 	var again []Write
 	missing := false // the file of the write before
 	for i, w := range writes {
@@ -52,6 +63,9 @@ func (g *Group) write(w Write) error {
 	if err != nil {
 		return err
 	}
+	if w.File == deviceFilter {
+		return filterDevices(dir, w.program)
+	}
 	file, value := dir+"/"+w.File, w.Value
 	if w.Keep {
 		now, err := readFile(file)
@@ -61,19 +75,22 @@ func (g *Group) write(w Write) error {
 		first, _, _ := strings.Cut(now, " ")
 		value = first + " " + value
 	}
+	if value == "" {
+		value = "\n" // a write of nothing does not reach the controller
+	}
 	return writeFile(file, value)
 }
 
-// dirOf returns the directory that has the controller. The error is ENOENT if
-// none has.
+// dirOf returns the directory that has the controller: a v1 one, or the v2 one
+// for all others. The error is ENOENT if there is none.
 func (g *Group) dirOf(controller string) (string, error) {
 	for _, d := range g.dirs {
 		if d.has(controller) {
 			return d.path, nil
 		}
 	}
-	if g.Mode() == V2 {
-		return g.V2Dir(), nil
+	if dir := g.V2Dir(); dir != "" {
+		return dir, nil
 	}
 	return "", fmt.Errorf("cgroup controller %s: %w", controller, unix.ENOENT)
 }
@@ -113,6 +130,10 @@ func hint(w Write, err error) string {
 	switch {
 	case is(unix.ENOENT) && (w.File == "memory.memsw.limit_in_bytes" || w.File == "memory.swap.max"):
 		return "this kernel does not count swap"
+	case w.File == deviceFilter:
+		return filterHint(err)
+	case is(unix.ENOENT) && w.Controller == "hugetlb":
+		return "this kernel has no huge pages of that size, or does not count them"
 	case is(unix.ENOENT):
 		return "not mounted, not enabled, or not known to this kernel"
 	case w.Controller == "memory" && is(unix.EBUSY):
@@ -127,8 +148,12 @@ func hint(w Write, err error) string {
 		return "out of range, or more than the parent cgroup has"
 	case w.Controller == "devices" && is(unix.EPERM):
 		return "the parent cgroup does not allow it"
-	case w.Controller == "blkio" && is(unix.ENODEV):
+	case (w.Controller == "blkio" || w.Controller == "io") && is(unix.ENODEV):
 		return "there is no such block device"
+	case w.Controller == "net_prio" && is(unix.ENODEV):
+		return "there is no such network interface"
+	case w.Controller == "rdma" && is(unix.ENODEV):
+		return "there is no such RDMA device"
 	}
 	return ""
 }

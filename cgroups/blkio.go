@@ -30,39 +30,18 @@ func blkioV1(c *compiler, r *specs.LinuxResources) {
 	}
 }
 
-// blkioV2 has nothing to do for the zeros that Docker always sends.
-func blkioV2(c *compiler, r *specs.LinuxResources) {
-	b := r.BlockIO
-	if b == nil {
-		return
-	}
-	if deref(b.Weight) != 0 {
-		c.fail("blockIO.weight", "not supported on cgroup v2")
-	}
-	if deref(b.LeafWeight) != 0 {
-		c.fail("blockIO.leafWeight", notOnV2)
-	}
-	if len(b.WeightDevice) > 0 {
-		c.fail("blockIO.weightDevice", "not supported on cgroup v2")
-	}
-	for _, t := range throttles(b) {
-		if len(t.devices) > 0 {
-			c.fail(t.field, "not supported on cgroup v2")
-		}
-	}
-}
-
 type throttle struct {
 	field, file string
+	key         string // in v2's io.max
 	devices     []specs.LinuxThrottleDevice
 }
 
 func throttles(b *specs.LinuxBlockIO) [4]throttle {
 	return [...]throttle{
-		{"blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", b.ThrottleReadBpsDevice},
-		{"blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", b.ThrottleWriteBpsDevice},
-		{"blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", b.ThrottleReadIOPSDevice},
-		{"blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", b.ThrottleWriteIOPSDevice},
+		{"blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps", b.ThrottleReadBpsDevice},
+		{"blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps", b.ThrottleWriteBpsDevice},
+		{"blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", b.ThrottleReadIOPSDevice},
+		{"blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops", b.ThrottleWriteIOPSDevice},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Write is one value for one file of a container's cgroup.
 type Write struct {
-	Controller string // the kernel's name of it: "memory", "cpuset", "blkio" …
+	Controller string // the kernel's name of it: "memory", "cpuset", "blkio" …; or core
 	File       string // name below the container's directory: "pids.max"
 	Value      string
 	Field      string // the setting that asks for it: "linux.resources.pids.limit"
@@ -27,7 +27,15 @@ type Write struct {
 	// NotBelow names a file with the usage in bytes. A Value below it is
 	// refused before the kernel makes room by killing processes.
 	NotBelow string
+	// Last makes it come after all others, also after those that have to be
+	// tried once more.
+	Last bool
+
+	program []instruction // of a deviceFilter, of which Value tells the rules
 }
+
+// core stands for the controller of the files that every v2 cgroup has.
+const core = "cgroup"
 
 // controller is a part of the resources, and how each version expresses it.
 type controller struct {
@@ -39,9 +47,12 @@ var controllers = [...]controller{
 	{v1: cpuV1, v2: cpuV2},
 	{v1: cpuset, v2: cpuset},
 	{v1: pids, v2: pids},
-	{v1: blkioV1, v2: blkioV2},
+	{v1: blkioV1, v2: ioV2},
 	{v1: devicesV1, v2: devicesV2},
-	{v1: unsupported, v2: unsupported},
+	{v1: hugetlbV1, v2: hugetlbV2},
+	{v1: networkV1, v2: networkV2},
+	{v1: rdma, v2: rdma},
+	{v1: unifiedV1, v2: unifiedV2}, // it has the last word
 }
 
 // Compile turns resources (config-linux.md, control groups) into the writes
@@ -99,7 +110,7 @@ func (c *compiler) warn(field, message string) {
 }
 
 func (c *compiler) fail(field, format string, args ...any) {
-	c.errs = append(c.errs, fmt.Errorf(resources+field+": "+format, args...))
+	c.errs = append(c.errs, fmt.Errorf("%s%s: "+format, append([]any{resources, field}, args...)...))
 }
 
 // refuse takes all writes back on a host without cgroups. That devices are not
@@ -131,26 +142,6 @@ func (c *compiler) limit(field string, v *int64) int64 {
 		return 0
 	}
 	return *v
-}
-
-// unsupported refuses the settings that no row of controllers implements:
-// leaving them out silently would be a container without its limits.
-func unsupported(c *compiler, r *specs.LinuxResources) {
-	if len(r.HugepageLimits) > 0 {
-		c.fail("hugepageLimits", "not supported")
-	}
-	if n := r.Network; n != nil && n.ClassID != nil {
-		c.fail("network.classID", "not supported")
-	}
-	if n := r.Network; n != nil && len(n.Priorities) > 0 {
-		c.fail("network.priorities", "not supported")
-	}
-	if len(r.Rdma) > 0 {
-		c.fail("rdma", "not supported")
-	}
-	if len(r.Unified) > 0 {
-		c.fail("unified", "not supported")
-	}
 }
 
 func deref[T any](p *T) (v T) {

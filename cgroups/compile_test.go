@@ -25,6 +25,9 @@ func show(writes []Write) []string {
 		if w.Keep {
 			line += " keep"
 		}
+		if w.Last {
+			line += " last"
+		}
 		if w.NotBelow != "" {
 			line += " notbelow " + w.NotBelow
 		}
@@ -282,37 +285,7 @@ func TestCompileBlkio(t *testing.T) {
 			"linux.resources.blockIO.weight: 9 is not", "linux.resources.blockIO.leafWeight: 1001 is not",
 			"linux.resources.blockIO.weightDevice[0]: has neither", "linux.resources.blockIO.weightDevice[1]: -1:0 is no device",
 		}},
-		{name: "nothing on v2 yet", mode: V2, r: blkio(specs.LinuxBlockIO{
-			Weight: ptr[uint16](10), LeafWeight: ptr[uint16](10),
-			WeightDevice:          []specs.LinuxWeightDevice{{LinuxBlockIODevice: dev, Weight: ptr[uint16](10)}},
-			ThrottleReadBpsDevice: rate(1), ThrottleWriteIOPSDevice: rate(1),
-		}), errs: []string{
-			"linux.resources.blockIO.weight: not supported", "linux.resources.blockIO.leafWeight: cannot be expressed",
-			"linux.resources.blockIO.weightDevice: not supported",
-			"linux.resources.blockIO.throttleReadBpsDevice: not supported",
-			"linux.resources.blockIO.throttleWriteIOPSDevice: not supported",
-		}},
 	})
-}
-
-func TestCompileUnsupported(t *testing.T) {
-	for _, mode := range []Mode{None, V1, Hybrid, V2} {
-		runCompile(t, []compileTest{
-			{name: "empty", mode: mode, r: specs.LinuxResources{
-				HugepageLimits: []specs.LinuxHugepageLimit{}, Network: &specs.LinuxNetwork{},
-				Rdma: map[string]specs.LinuxRdma{}, Unified: map[string]string{},
-			}},
-			{name: "set", mode: mode, r: specs.LinuxResources{
-				HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 1}},
-				Network:        &specs.LinuxNetwork{ClassID: ptr[uint32](1), Priorities: make([]specs.LinuxInterfacePriority, 1)},
-				Rdma:           map[string]specs.LinuxRdma{"a": {}}, Unified: map[string]string{"a": "b"},
-			}, errs: []string{
-				"linux.resources.hugepageLimits: not supported", "linux.resources.network.classID: not supported",
-				"linux.resources.network.priorities: not supported", "linux.resources.rdma: not supported",
-				"linux.resources.unified: not supported",
-			}},
-		})
-	}
 }
 
 // Docker always sends these; without cgroups they must not stop a container.

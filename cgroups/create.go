@@ -38,13 +38,17 @@ func (g *Group) create(writes []Write) error {
 			return err
 		}
 	}
+	var needs []Write // of the v2 tree's controllers
 	for _, w := range writes {
-		if _, err := g.dirOf(w.Controller); err != nil && !w.Optional {
+		switch dir, err := g.dirOf(w.Controller); {
+		case err != nil && !w.Optional:
 			return explain(w, err)
+		case dir == g.V2Dir() && w.Controller != core && !w.Optional:
+			needs = append(needs, w)
 		}
 	}
 	for _, d := range g.dirs {
-		if err := g.makeDir(d, writes); err != nil {
+		if err := g.makeDir(d, needs); err != nil {
 			if isRefused(err) {
 				return fmt.Errorf("%w: %w", ErrUnavailable, err)
 			}
@@ -55,7 +59,7 @@ func (g *Group) create(writes []Write) error {
 }
 
 // makeDir makes the directories from the mount down to d.
-func (g *Group) makeDir(d dir, writes []Write) error {
+func (g *Group) makeDir(d dir, needs []Write) error {
 	names := strings.Split(strings.TrimPrefix(d.path, d.mount+"/"), "/")
 	var err error
 	// Another container's removal may take a shared parent away under our feet.
@@ -63,7 +67,7 @@ func (g *Group) makeDir(d dir, writes []Write) error {
 		parent := d.mount
 		for _, name := range names {
 			p := path.Join(parent, name)
-			if err = g.makeOne(d, parent, p, writes); err != nil {
+			if err = g.makeOne(d, parent, p, needs); err != nil {
 				break
 			}
 			parent = p
@@ -77,9 +81,9 @@ func (g *Group) makeDir(d dir, writes []Write) error {
 
 // makeOne makes one directory and what the next one, or the container's first
 // process, needs to find in it.
-func (g *Group) makeOne(d dir, parent, p string, writes []Write) error {
-	if d.isV2() && g.Mode() == V2 {
-		if err := enable(parent, writes); err != nil {
+func (g *Group) makeOne(d dir, parent, p string, needs []Write) error {
+	if d.isV2() {
+		if err := enable(parent, needs); err != nil {
 			return err
 		}
 	}
@@ -123,8 +127,8 @@ func inheritCpuset(parent, p string) error {
 
 // enable turns on for the children of a v2 directory every controller that it
 // has: limits come by update, and statistics are wanted without limits. What
-// cannot be enabled is an error only if one of the writes needs it.
-func enable(p string, writes []Write) error {
+// cannot be enabled is an error only if a write needs it.
+func enable(p string, needs []Write) error {
 	available, err := readFile(p + "/cgroup.controllers")
 	if err != nil {
 		return err
@@ -141,8 +145,8 @@ func enable(p string, writes []Write) error {
 		}
 	}
 	failed := enableEach(p+"/cgroup.subtree_control", missing)
-	for _, w := range writes {
-		if w.Optional || slices.Contains(have, w.Controller) {
+	for _, w := range needs {
+		if slices.Contains(have, w.Controller) {
 			continue
 		}
 		if !slices.Contains(missing, w.Controller) {

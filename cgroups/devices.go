@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"math"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -67,19 +68,25 @@ func devicesV1(c *compiler, r *specs.LinuxResources) {
 	}
 }
 
-// devicesV2 checks the rules and tells that they are not enforced, unless they
-// allow everything anyway, as those of a privileged container do.
+// devicesV2 makes a program of the rules and the default ones. As on v1,
+// nothing is touched without any rule.
 func devicesV2(c *compiler, r *specs.LinuxResources) {
-	restricted := false
+	if len(r.Devices) == 0 {
+		return
+	}
+	var rules []deviceRule
 	for i, rule := range r.Devices {
-		d, ok := parseDevice(c, "devices["+strconv.Itoa(i)+"]", rule)
-		if ok && (d.isAll() || !rule.Allow) {
-			restricted = !rule.Allow
+		if d, ok := parseDevice(c, "devices["+strconv.Itoa(i)+"]", rule); ok {
+			rules = append(rules, deviceRule{d, rule.Allow})
 		}
 	}
-	if restricted {
-		c.warn("devices", "rules are not enforced on cgroup v2 yet")
+	for _, d := range defaultDevices {
+		rules = append(rules, deviceRule{d, true})
 	}
+	// A program that would deny nothing only takes back an earlier one.
+	program := filterProgram(rules)
+	c.add(Write{Controller: core, File: deviceFilter, Value: listRules(rules), Field: "devices",
+		Optional: program == nil, program: program})
 }
 
 func parseDevice(c *compiler, field string, rule specs.LinuxDeviceCgroup) (d device, ok bool) {
@@ -98,7 +105,7 @@ func parseDevice(c *compiler, field string, rule specs.LinuxDeviceCgroup) (d dev
 	if rule.Minor != nil {
 		d.minor = *rule.Minor
 	}
-	if d.major < wildcard || d.minor < wildcard {
+	if min(d.major, d.minor) < wildcard || max(d.major, d.minor) > math.MaxUint32 {
 		c.fail(field, "%d:%d is no device", d.major, d.minor)
 	}
 	for _, letter := range []byte(rule.Access) {

@@ -123,26 +123,3 @@ func TestCompileDevicesOnce(t *testing.T) {
 		t.Errorf("%d writes, %v", len(writes), err)
 	}
 }
-
-func TestCompileDevicesV2(t *testing.T) {
-	const warning = "linux.resources.devices: rules are not enforced on cgroup v2 yet"
-	for _, tt := range []struct {
-		rules []string
-		warn  bool
-	}{
-		{nil, false},
-		{[]string{"deny"}, true},
-		{[]string{"allow"}, false},
-		{[]string{"deny", "allow"}, false},
-		{[]string{"deny", "allow c 1:3"}, true},
-		{[]string{"allow", "deny c 1:3"}, true},
-	} {
-		writes, warnings, err := Compile(V2, &specs.LinuxResources{Devices: rules(tt.rules...)})
-		if len(writes) != 0 || err != nil || slices.Contains(warnings, warning) != tt.warn {
-			t.Errorf("%q: %v %q %v", tt.rules, writes, warnings, err)
-		}
-	}
-	if _, _, err := Compile(V2, &specs.LinuxResources{Devices: rules("deny x")}); err == nil {
-		t.Error("a bad rule passes")
-	}
-}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // CGP-03 CGP-04 CGP-05 CGP-06
@@ -281,5 +283,46 @@ func TestApplyFake(t *testing.T) {
 	}
 	if content, _ := readFile(dir + "/cpu.max"); !strings.HasPrefix(content, "max 7") {
 		t.Errorf("the quota was not kept: %q", content)
+	}
+}
+
+// CGH-02: a hybrid host may have a controller in its v2 tree.
+func TestHybridV2Controller(t *testing.T) {
+	l := fakeTree(t)
+	unified := filepath.Join(t.TempDir(), "unified")
+	if err := os.Mkdir(unified, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.Mode, l.Hierarchies = Hybrid, append(l.Hierarchies, Hierarchy{Mount: unified, Own: "/"})
+	put(t, unified+"/cgroup.controllers", "hugetlb misc\n")
+	put(t, unified+"/cgroup.subtree_control", "")
+	writes, _, err := Compile(l.Mode, &specs.LinuxResources{
+		HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 7}},
+		Pids:           &specs.LinuxPids{Limit: ptr[int64](5)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGroup(t, l, "/a")
+	if err := g.Create(writes); err != nil {
+		t.Fatal(err)
+	}
+	pids := l.Hierarchies[1].Mount + "/a/pids.max"
+	put(t, pids, "")
+	put(t, unified+"/a/hugetlb.2MB.max", "")
+	if err := g.Apply(writes); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		pids: "5", unified + "/a/hugetlb.2MB.max": "7", unified + "/cgroup.subtree_control": "+hugetlb +misc",
+	} {
+		if got, err := readFile(file); got != want || err != nil {
+			t.Errorf("%s: %q, %v", file, got, err)
+		}
+	}
+	rdma := Write{Controller: "rdma", Field: "linux.resources.rdma"}
+	err = newGroup(t, l, "/b").Create([]Write{rdma})
+	if err == nil || !strings.HasPrefix(err.Error(), "linux.resources.rdma: the rdma controller is not available in "+unified) {
+		t.Error(err)
 	}
 }

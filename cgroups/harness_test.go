@@ -3,6 +3,7 @@ package cgroups
 import (
 	"bufio"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -54,6 +55,7 @@ func end(t *testing.T, g *Group) {
 type child struct {
 	*exec.Cmd
 	out  *bufio.Reader
+	in   io.Writer
 	dead chan struct{} // closed when it has been waited for
 }
 
@@ -80,6 +82,7 @@ func join(t *testing.T, g *Group, script string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.in = stdin
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

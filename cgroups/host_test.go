@@ -52,10 +52,25 @@ func TestHost(t *testing.T) {
 		tests = []test{{"rootless", testRootless}}
 	case l.Mode == V2:
 		tests = append(tests, test{"v2 limits", testLimitsV2}, test{"v2 errors", testErrorsV2},
-			test{"v2 threaded", testThreadedV2})
+			test{"v2 threaded", testThreadedV2}, test{"v2 devices", testDevicesV2},
+			test{"v2 io", testIOV2}, test{"v2 unified", testUnifiedV2}, test{"v2 delegate", testDelegateV2})
 	default:
-		tests = append(tests, test{"v1 limits", testLimitsV1}, test{"v1 errors", testErrorsV1},
+		tests = append(tests, test{"v1 limits", testLimitsV1}, test{"absent controller", testAbsentController}, test{"v1 errors", testErrorsV1},
 			test{"v1 update", testUpdateV1}, test{"v1 devices", testDevicesV1})
+	}
+	if l.Mode != V1 && os.Geteuid() == 0 {
+		tests = append(tests, test{"filter", testFilter}, test{"filter others", testFilterOthers},
+			test{"filter load", testFilterLoad}, test{"filter refused", testFilterRefused})
+	}
+	for _, c := range [...]struct {
+		controller string
+		test       test
+	}{
+		{"hugetlb", test{"hugetlb", testHugetlb}}, {"rdma", test{"rdma", testRdma}}, {"net_prio", test{"network", testNetworkV1}},
+	} {
+		if mounted(l, c.controller) && os.Geteuid() == 0 {
+			tests = append(tests, c.test)
+		}
 	}
 	for _, tt := range tests {
 		t.Run(l.Mode.String()+" "+tt.name, func(t *testing.T) {

@@ -1,0 +1,31 @@
+package cgroups
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// rdma is the same on both versions. What a line does not name keeps its limit.
+func rdma(c *compiler, r *specs.LinuxResources) {
+	for _, device := range slices.Sorted(maps.Keys(r.Rdma)) {
+		limit, field := r.Rdma[device], "rdma["+strconv.Quote(device)+"]"
+		if device == "" || strings.ContainsAny(device, " \t\n\x00") {
+			c.fail(field, "%q is not the name of a device", device)
+		}
+		line := device
+		if limit.HcaHandles != nil {
+			line += " hca_handle=" + utoa(uint64(*limit.HcaHandles))
+		}
+		if limit.HcaObjects != nil {
+			line += " hca_object=" + utoa(uint64(*limit.HcaObjects))
+		}
+		if line == device {
+			c.fail(field, "has neither hcaHandles nor hcaObjects")
+		}
+		c.set("rdma", "rdma.max", line, field)
+	}
+}
