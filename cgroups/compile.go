@@ -3,6 +3,7 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -82,6 +83,12 @@ func Compile(mode Mode, r *specs.LinuxResources) (writes []Write, warnings []str
 		return nil, nil, errors.Join(c.errs...)
 	}
 	return c.writes, c.warnings, nil
+}
+
+// Needed tells whether a container without cgroups would lack something that the
+// writes ask for.
+func Needed(writes []Write) bool {
+	return slices.ContainsFunc(writes, func(w Write) bool { return !w.Optional })
 }
 
 // compiler collects what the controllers ask for and complain about. Fields

@@ -160,7 +160,7 @@ func TestFilter(t *testing.T) {
 	for _, tt := range filterTests() {
 		t.Run(tt.name, func(t *testing.T) {
 			w := compileFilter(t, tt.rules...)
-			if w.Optional || w.program == nil {
+			if !Needed([]Write{w}) || w.program == nil {
 				t.Fatal("no program")
 			}
 			expectReachable(t, w.program)
@@ -179,12 +179,13 @@ func TestFilter(t *testing.T) {
 }
 
 // What denies nothing needs no program, as for a privileged container; what is
-// there already of skep's goes.
+// there already of skep's goes. CGD-10: a container without cgroups lacks
+// nothing.
 func TestFilterNothing(t *testing.T) {
 	for _, lines := range [][]string{
 		{"allow"}, {"allow a *:* rwm"}, {"deny", "allow"}, {"allow c 1:3"}, {"deny c 1:3 r", "allow", "allow b 8:0"},
 	} {
-		if w := compileFilter(t, lines...); w.program != nil || !w.Optional {
+		if w := compileFilter(t, lines...); w.program != nil || Needed([]Write{w}) {
 			t.Errorf("%q: %v", lines, w)
 		}
 	}

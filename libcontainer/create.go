@@ -104,12 +104,15 @@ func (c *creation) makeCgroups() error {
 	if err != nil {
 		return c.withoutCgroups(err)
 	}
-	return c.group.Apply(c.writes)
+	if err := c.group.Apply(c.writes); err != nil {
+		return err
+	}
+	return c.group.Delegate(c.spec)
 }
 
 // withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for no limits.
 func (c *creation) withoutCgroups(err error) error {
-	if !c.rootless || !errors.Is(err, cgroups.ErrUnavailable) || len(c.writes) > 0 {
+	if !c.rootless || !errors.Is(err, cgroups.ErrUnavailable) || cgroups.Needed(c.writes) {
 		return err
 	}
 	c.group = cgroups.Open(cgroups.Facts{})
