@@ -304,9 +304,6 @@ func unsupported(s *specs.Spec) error {
 			found = append(found, path)
 		}
 	}
-	if h := s.Hooks; h != nil {
-		add(len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0, "hooks")
-	}
 	l := s.Linux
 	for i, ns := range l.Namespaces {
 		add(ns.Path != "", fmt.Sprintf("linux.namespaces[%d].path", i))

@@ -20,6 +20,7 @@ type Container struct {
 	dir      *stateDir
 	state    *State
 	complete bool // create has succeeded
+	options  options
 }
 
 // Load finds a container by its id. The error is ErrNotExist when there is none.
@@ -36,7 +37,7 @@ func Load(root, id string) (*Container, error) {
 }
 
 // loadLocked is Load for an operation that changes the container. The caller releases the lock.
-func loadLocked(root, id string, how int) (*Container, error) {
+func loadLocked(root, id string, how int, opts []Option) (*Container, error) {
 	if err := ValidateID(id); err != nil {
 		return nil, err
 	}
@@ -49,7 +50,11 @@ func loadLocked(root, id string, how int) (*Container, error) {
 		dir.release()
 		return nil, err
 	}
-	return &Container{dir: dir, state: s, complete: complete}, nil
+	c := &Container{dir: dir, state: s, complete: complete}
+	for _, set := range opts {
+		set(&c.options)
+	}
+	return c, nil
 }
 
 // List returns the containers below root, ordered by id. Those that vanish meanwhile are left out. The errors are

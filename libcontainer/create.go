@@ -49,7 +49,9 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	if err := c.conduct(); err != nil {
 		return nil, c.undo(err)
 	}
-	return &Container{dir: &stateDir{path: dir.path}, state: c.state, complete: true}, nil
+	made := c.container()
+	made.dir, made.complete = &stateDir{path: dir.path}, true
+	return made, nil
 }
 
 // creation is a container in the making.
@@ -62,6 +64,11 @@ type creation struct {
 	state  *State
 	child  *nsenter.Child
 	master *os.File // of the terminal
+}
+
+// container is what there is of it so far.
+func (c *creation) container() *Container {
+	return &Container{dir: c.dir, state: c.state, options: *c.options}
 }
 
 // conduct makes the container, in the order of the lifecycle.
@@ -121,14 +128,12 @@ func (c *creation) withoutCgroups(err error) error {
 }
 
 func (c *creation) spawn() error {
-	cgroup := -1
-	if dir := c.group.V2Dir(); dir != "" {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("cgroup %s: %w", dir, err)
-		}
-		defer unix.Close(fd)
-		cgroup = fd
+	cgroup, err := openGroup(c.group)
+	if err != nil {
+		return err
+	}
+	if cgroup >= 0 {
+		defer unix.Close(cgroup)
 	}
 	flags, _ := c.namespaceFlags()
 	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, TempDir: c.dir.path})
@@ -167,9 +172,13 @@ func (c *creation) enterNamespaces() error {
 }
 
 func (c *creation) buildRootfs() error {
-	for _, p := range append(c.mounts.Rootfs, c.mounts.Pivot) {
+	for _, p := range c.mounts.Rootfs {
 		c.child.Queue(p)
 	}
+	if err := c.hooks(); err != nil {
+		return err
+	}
+	c.child.Queue(c.mounts.Pivot)
 	return nil
 }
 
@@ -215,7 +224,9 @@ func (c *creation) settleProcess() error {
 	if err != nil {
 		return err
 	}
-	c.master = results.Files[plan.PtyMaster]
+	if master := results.Files[plan.PtyMaster]; master != nil {
+		c.master = master
+	}
 	if err := c.handOverTerminal(); err != nil {
 		return err
 	}
@@ -305,11 +316,7 @@ func (c *creation) undo(cause error) error {
 	if c.child != nil {
 		c.child.Kill()
 	}
-	left := &Container{dir: c.dir, state: c.state}
-	if err := left.destroy(); err != nil {
-		return fmt.Errorf("%w (and not cleaned up: %w)", cause, err)
-	}
-	return cause
+	return c.container().abandon(cause)
 }
 
 func (c *creation) close() {

@@ -54,8 +54,8 @@ func (c *Container) signal(sig unix.Signal) error {
 
 // Delete removes what create made for a container (runtime.md#delete). A container that is only created is killed
 // first, as all peers do; with force a running one too, and an id that does not exist is no error.
-func Delete(root, id string, force bool) error {
-	c, err := loadLocked(root, id, unix.LOCK_EX)
+func Delete(root, id string, force bool, opts ...Option) error {
+	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		if force && errors.Is(err, ErrNotExist) {
 			return nil
@@ -82,8 +82,13 @@ func (c *Container) Delete() error {
 }
 
 // destroy ends the processes and removes cgroups and state, in the reverse order of their making. It replays the
-// journal of a create that was killed just as well, and can itself be repeated.
+// journal of a create that was killed just as well, and can itself be repeated. What the poststop hooks do changes
+// nothing.
 func (c *Container) destroy() error {
+	hooks, err := c.hooksAt(poststop)
+	if err != nil {
+		c.options.report([]string{"hooks.poststop: " + err.Error()})
+	}
 	if err := c.end(); err != nil {
 		return err
 	}
@@ -96,7 +101,11 @@ func (c *Container) destroy() error {
 	if err := group.Remove(); err != nil {
 		return err
 	}
-	return c.dir.remove()
+	if err := c.dir.remove(); err != nil {
+		return err
+	}
+	c.runPoststop(hooks)
+	return nil
 }
 
 // end kills init and waits until it is gone.

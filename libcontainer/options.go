@@ -2,7 +2,7 @@ package libcontainer
 
 import "os"
 
-// Option changes how Create makes a container.
+// Option changes how Create makes a container, and how the hooks of Start and Delete run.
 type Option func(*options)
 
 type options struct {
@@ -12,6 +12,7 @@ type options struct {
 	noPivot       bool
 	rootless      bool
 	timerSlack    uint64
+	hookEnv       []string
 	warn          func(string)
 	planning      bool // nothing is to be made
 }
@@ -31,9 +32,13 @@ func NoPivot() Option { return func(o *options) { o.noPivot = true } }
 // Rootless makes the container as an unprivileged user would: cgroups that cannot be made are done without.
 func Rootless() Option { return func(o *options) { o.rootless = true } }
 
-// TimerSlack is the timer slack, in nanoseconds, that the container gets where this process has changed its own: the
+// TimerSlack is the timer slack, in nanoseconds, that the container and hooks get where this process has changed its own: the
 // kernel would hand ours on.
 func TimerSlack(ns uint64) Option { return func(o *options) { o.timerSlack = ns } }
+
+// HookEnvironment is the environment of those hooks outside the container that the configuration gives none: an empty
+// one, unless this is set.
+func HookEnvironment(env []string) Option { return func(o *options) { o.hookEnv = env } }
 
 // Warn receives warnings: what was asked for, could not be had, and does not stop the container.
 func Warn(f func(string)) Option { return func(o *options) { o.warn = f } }

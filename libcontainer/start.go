@@ -14,9 +14,9 @@ import (
 )
 
 // Start runs the program of a created container (runtime.md#start). It returns once the program runs, or with the
-// reason why it does not.
-func Start(ctx context.Context, root, id string) error {
-	c, err := loadLocked(root, id, unix.LOCK_EX)
+// reason why it does not. A container whose hooks fail is gone.
+func Start(ctx context.Context, root, id string, opts ...Option) error {
+	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		return err
 	}
@@ -50,10 +50,23 @@ func (c *Container) start(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.dir.file(verdictFile), err)
 	}
 	defer unix.Close(verdict)
+	hooks, err := c.hooksAt(startContainer, poststart)
+	if err != nil {
+		return err
+	}
+	if err := c.runHooks(ctx, startContainer, hooks); err != nil {
+		return c.abandon(err)
+	}
 	if err := c.openGate(); err != nil {
 		return err
 	}
-	return c.verdict(ctx, verdict, pidfd)
+	if err := c.verdict(ctx, verdict, pidfd); err != nil {
+		return err
+	}
+	if err := c.runHooks(ctx, poststart, hooks); err != nil {
+		return c.abandon(err)
+	}
+	return nil
 }
 
 // openGate lets init go on, once: the container is running from the moment at which the gate is gone.

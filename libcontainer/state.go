@@ -29,6 +29,9 @@ type State struct {
 	OwnPidns    bool              `json:"ownPidNamespace,omitempty"` // the end of init ends every process
 	HasProcess  bool              `json:"hasProcess,omitempty"`      // config.json has a process to start
 	Cgroup      cgroups.Facts     `json:"cgroup,omitzero"`
+	// Hooks are the names of the lists of hooks that the configuration has, from when the first may run: what is made
+	// until then needs no poststop hooks.
+	Hooks []string `json:"hooks,omitempty"`
 	// Release are the records that start sets off, so that it can say which of them failed.
 	Release plan.Tail `json:"release,omitzero"`
 	// Program is the file that start executes, as the container sees it.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -34,8 +35,15 @@ func createFlags() []cli.Flag {
 	}
 }
 
+// options are what every operation gets that may run hooks.
+func (a *app) options() []libcontainer.Option {
+	return []libcontainer.Option{
+		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()),
+	}
+}
+
 func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
-	options := []libcontainer.Option{libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack())}
+	options := a.options()
 	if socket := c.String("console-socket"); socket != "" {
 		options = append(options, libcontainer.ConsoleSocket(socket))
 	}

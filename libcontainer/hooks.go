@@ -1,0 +1,136 @@
+package libcontainer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/nsenter/plan"
+	"skep/spec"
+)
+
+// hookPoint is a point of the lifecycle at which hooks run, in the order of spec.HookLists
+// (config.md#posix-platform-hooks).
+type hookPoint int
+
+const (
+	prestart hookPoint = iota
+	createRuntime
+	createContainer
+	startContainer
+	poststart
+	poststop
+)
+
+// status is what hooks are told about the container (runtime.md#lifecycle).
+func (p hookPoint) status() Status {
+	switch p {
+	case startContainer:
+		return Created
+	case poststart:
+		return Running
+	case poststop:
+		return Stopped
+	}
+	return Creating
+}
+
+// inside reports whether the hooks run in the container's namespaces.
+func (p hookPoint) inside() bool { return p == createContainer || p == startContainer }
+
+// hookNames lists which lists of hooks a configuration has.
+func hookNames(h *specs.Hooks) []string {
+	var names []string
+	for _, list := range spec.HookLists(h) {
+		if len(list.Hooks) > 0 {
+			names = append(names, list.Name)
+		}
+	}
+	return names
+}
+
+// hooksAt returns the stored configuration if it has hooks at one of these points, else nil: a container without
+// hooks costs nothing here.
+func (c *Container) hooksAt(points ...hookPoint) (*specs.Spec, error) {
+	lists := spec.HookLists(nil)
+	if !slices.ContainsFunc(points, func(p hookPoint) bool { return slices.Contains(c.state.Hooks, lists[p].Name) }) {
+		return nil, nil
+	}
+	raw, err := spec.ReadFile(c.dir.file(configFile))
+	if err != nil {
+		return nil, err
+	}
+	s, _, err := spec.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.dir.file(configFile), err)
+	}
+	if s.Linux == nil {
+		s.Linux = &specs.Linux{}
+	}
+	return s, nil
+}
+
+// runHooks runs the hooks of one point in their order. One that fails is the last. A nil configuration has none.
+func (c *Container) runHooks(ctx context.Context, at hookPoint, s *specs.Spec) error {
+	return c.eachHook(ctx, at, s, func(err error) error { return err })
+}
+
+// runPoststop runs all hooks that follow the end. The container is gone whatever they do: failures are warnings.
+func (c *Container) runPoststop(s *specs.Spec) {
+	_ = c.eachHook(context.Background(), poststop, s, func(err error) error {
+		c.options.report([]string{err.Error()})
+		return nil
+	})
+}
+
+func (c *Container) eachHook(ctx context.Context, at hookPoint, s *specs.Spec, failed func(error) error) error {
+	if s == nil {
+		return nil
+	}
+	list := spec.HookLists(s.Hooks)[at]
+	for i := range list.Hooks {
+		h := &hook{Hook: &list.Hooks[i], at: at, container: c, spec: s}
+		if err := h.run(ctx); err != nil {
+			err = fmt.Errorf("hooks.%s[%d] %s: %w", list.Name, i, h.Path, err)
+			if err = failed(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// abandon ends and removes the container, as the lifecycle demands after a failure (runtime.md#lifecycle). The error
+// that led here stays the first thing said.
+func (c *Container) abandon(cause error) error {
+	if err := c.destroy(); err != nil {
+		return fmt.Errorf("%w (and not cleaned up: %w)", cause, err)
+	}
+	return cause
+}
+
+// hooks runs what is to run before the pivot: the mounts are made, and the host is still in sight.
+func (c *creation) hooks() error {
+	names := hookNames(c.spec.Hooks)
+	if len(names) == 0 {
+		return nil
+	}
+	results, err := c.child.Play()
+	if err != nil {
+		return err
+	}
+	c.master = results.Files[plan.PtyMaster]
+	// The pid has to be on disk before somebody can ask for it, and from here on poststop is due.
+	c.state.Hooks = names
+	if err := c.dir.writeState(journalFile, c.state); err != nil {
+		return err
+	}
+	for _, at := range [...]hookPoint{prestart, createRuntime, createContainer} {
+		if err := c.container().runHooks(c.ctx, at, c.spec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
