@@ -33,6 +33,7 @@ type blueprint struct {
 	group    *cgroups.Group
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
+	owners   *owners
 	process  process.Host
 	slack    uint64 // timer slack to be given back to the child, in nanoseconds; 0 leaves it
 	warnings []string
@@ -175,6 +176,7 @@ func streams() (own, null [3]bool) {
 }
 
 func (b *blueprint) rootfsHost(o *options) rootfs.Host {
+	b.owners = newOwners(b.spec.Linux)
 	return rootfs.Host{
 		Bundle:     b.bundle,
 		Root:       b.root,
@@ -182,6 +184,8 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		Privileged: os.Geteuid() == 0 || o.planning,
 		Cgroups:    b.group.Paths(),
 		NoPivot:    o.noPivot,
+
+		UserNamespace: b.owners.open,
 		IsDir: func(path string) (bool, error) {
 			st, err := os.Stat(path)
 			return err == nil && st.IsDir(), err

@@ -141,6 +141,7 @@ func (c *creation) spawn() error {
 		return err
 	}
 	c.child = child
+	c.owners.init, c.owners.temp = child.Pid, c.dir.path
 	st, err := readStat(child.Pid)
 	if err != nil {
 		return err
@@ -321,6 +322,7 @@ func (c *creation) undo(cause error) error {
 
 func (c *creation) close() {
 	c.rootDir.Close()
+	c.owners.close()
 	if c.master != nil {
 		c.master.Close()
 	}

@@ -28,9 +28,10 @@ const (
 // mount is one entry of mounts with what it means.
 type mount struct {
 	*specs.Mount
-	opt  spec.MountOptions
-	item string
-	at   plan.Path // the destination
+	opt   spec.MountOptions
+	item  string
+	at    plan.Path // the destination
+	idmap *IDMap    // nil for the owners as they are
 }
 
 // mounts adds the mounts, in the order of the configuration.
@@ -65,9 +66,11 @@ func destination(m *mount) plan.Path {
 
 func (c *compiler) mount(m *mount) error {
 	o := &m.opt
+	var err error
+	if m.idmap, err = c.idmap(m); err != nil {
+		return err
+	}
 	switch {
-	case o.IDMap, o.RIDMap, len(m.UIDMappings) > 0, len(m.GIDMappings) > 0:
-		return errors.New("idmapped mounts are not supported yet")
 	case o.TmpCopyUp:
 		return errors.New("the option tmpcopyup is not supported yet")
 	case o.Remount:
@@ -114,6 +117,9 @@ func (c *compiler) change(m *mount) {
 func (c *compiler) filesystem(m *mount) error {
 	params := m.params()
 	if m.needsClassic(params) {
+		if m.idmap != nil {
+			return fmt.Errorf("a %s with such options is mounted at once, and its owners cannot be mapped", m.Type)
+		}
 		return c.classic(m)
 	}
 	o := &m.opt
@@ -123,6 +129,9 @@ func (c *compiler) filesystem(m *mount) error {
 		after, attr = c.tmpfs(m, params, attr)
 	}
 	c.add(m.item, plan.Filesystem{Type: m.Type, Source: m.Source, Params: params, Attr: attr, Into: plan.Mount})
+	if m.idmap != nil {
+		c.add(m.item, plan.MapOwners{Mount: plan.Mount, Namespace: c.take(m.idmap)})
+	}
 	c.add(m.item, after...)
 	switch o.Propagation {
 	case unix.MS_SHARED, unix.MS_UNBINDABLE: // a new mount is private
@@ -203,7 +212,7 @@ func (c *compiler) bind(m *mount) error {
 	if dir {
 		place = plan.Directory
 	}
-	t := Tree{Item: m.item, Path: source, Recursive: m.opt.RBind, Procfs: m.at.Name == "/proc"}
+	t := Tree{Item: m.item, Path: source, Recursive: m.opt.RBind, IDMap: m.idmap, Procfs: m.at.Name == "/proc"}
 	if c.host.Privileged {
 		t.Changes, t.Implied = exactly(&m.opt)
 	} else {

@@ -38,6 +38,10 @@ type Host struct {
 	// there.
 	IsDir func(path string) (bool, error)
 
+	// UserNamespace opens the user namespace that maps ids like this: a new one, or without mappings the container's.
+	// It is called when phases are played, after the container's exists. Its caller closes the descriptor.
+	UserNamespace func(uids, gids []specs.LinuxIDMapping) (fd int, err error)
+
 	// Cgroups holds the absolute directory of the container in each cgroup hierarchy, by the hierarchy's name in
 	// /proc/self/cgroup: "memory", "cpu,cpuacct", "name=systemd", and "" for v2.
 	Cgroups map[string]string

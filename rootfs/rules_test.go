@@ -21,17 +21,28 @@ func withMount(m specs.Mount) func(*specs.Spec, *rootfs.Host) {
 	return func(s *specs.Spec, _ *rootfs.Host) { s.Mounts = append(s.Mounts, m) }
 }
 
-// MNT-09 MNT-15 MNT-18 MNT-19 IDM MOPT-43: what cannot be done is said with its JSON path.
+func idmapped(m specs.Mount) specs.Mount {
+	m.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 5, HostID: 6, Size: 7}}
+	m.GIDMappings = m.UIDMappings
+	return m
+}
+
+// MNT-09 MNT-15 MNT-18 MNT-19 IDM-11 MOPT-43: what cannot be done is said with its JSON path.
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		change func(*specs.Spec, *rootfs.Host)
 		want   string
 	}{
 		{withMount(bind("/missing/dir", "/x")), "mounts[7] /x: source: stat /missing/dir: no such file or directory"},
-		{withMount(bind("/srv", "/x", "idmap")), "mounts[7] /x: idmapped mounts are not supported yet"},
-		{withMount(bind("/srv", "/x", "ridmap")), "mounts[7] /x: idmapped mounts are not supported yet"},
-		{withMount(specs.Mount{Destination: "/x", Type: "tmpfs", UIDMappings: []specs.LinuxIDMapping{{Size: 1}}, GIDMappings: []specs.LinuxIDMapping{{Size: 1}}}),
-			"mounts[7] /x: idmapped mounts are not supported yet"},
+		{withMount(idmapped(bind("/srv", "/x", "remount"))), "mounts[7] /x: the owners of a mount that is in use already cannot be mapped"},
+		{withMount(idmapped(specs.Mount{Destination: "/x", Type: "ext4", Options: []string{"iversion"}})),
+			"mounts[7] /x: a ext4 with such options is mounted at once, and its owners cannot be mapped"},
+		{func(s *specs.Spec, h *rootfs.Host) { h.Privileged = false; withMount(idmapped(bind("/srv", "/x")))(s, h) },
+			"mounts[7] /x: only the host's root can map the owners of a bind mount"},
+		{func(s *specs.Spec, h *rootfs.Host) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+			withMount(idmapped(tmpfs("/x")))(s, h)
+		}, "mounts[7] /x: the owners of a tmpfs that is made in a user namespace cannot be mapped"},
 		{withMount(tmpfs("/x", "tmpcopyup")), "mounts[7] /x: the option tmpcopyup is not supported yet"},
 		{withMount(tmpfs("/proc")), "mounts[7] /proc: only a procfs may be mounted on /proc, not tmpfs"},
 		{withMount(tmpfs("/a/../proc/")), "mounts[7] /a/../proc/: only a procfs may be mounted on /proc, not tmpfs"},
@@ -68,6 +79,12 @@ func TestSteps(t *testing.T) {
 			[]string{"new ext4 ro noload ro → mount"}},
 		"MNT-19 bind on /proc": {withMount(bind("/proc", "/proc")),
 			[]string{"open  clone of /proc and all below, slave recursively, prove that it is on procfs → input4"}},
+		"IDM-03 IDM-07 own mappings": {withMount(idmapped(bind("/srv", "/x"))),
+			[]string{"open  clone of /srv and all below, owners mapped by user namespace of the uids 5:6:7 and the gids 5:6:7, slave recursively → input4"}},
+		"IDM-04 IDM-06 the container's": {withMount(bind("/srv", "/x", "ridmap")),
+			[]string{"open  clone of /srv and all below, owners mapped by the container's user namespace recursively, slave recursively → input4"}},
+		"IDM-11 a new filesystem": {withMount(idmapped(tmpfs("/x"))),
+			[]string{"open  user namespace of the uids 5:6:7 and the gids 5:6:7 → input4", "map the owners of mount by input4"}},
 		"DDEV-09 ptmx is mounted": {withMount(bind("/dev/pts/ptmx", "/dev/ptmx")), []string{"!link /dev/ptmx → pts/ptmx"}},
 		"DDEV-12 no kcore": {func(_ *specs.Spec, h *rootfs.Host) {
 			h.IsDir = func(path string) (bool, error) { return fakeIsDir("/missing") }

@@ -26,6 +26,8 @@ type Tree struct {
 	// namespace has locked them, they stay.
 	Implied uint64
 
+	IDMap *IDMap // whose the files appear to be; nil leaves it
+
 	Device *specs.LinuxDevice // it has to be a node of this type and number, if set
 	Procfs bool               // it has to be a procfs
 }
@@ -36,6 +38,12 @@ func (t Tree) String() string {
 	b.WriteString("clone of " + t.Path)
 	if t.Recursive {
 		b.WriteString(" and all below")
+	}
+	if t.IDMap != nil {
+		b.WriteString(", owners mapped by " + t.IDMap.String())
+		if t.IDMap.Recursive {
+			b.WriteString(" recursively")
+		}
 	}
 	for _, change := range t.Changes {
 		change.Mount = plan.Mount
@@ -71,8 +79,13 @@ func (t Tree) Open() (int, error) {
 	return fd, nil
 }
 
-// change applies the attributes and the propagation.
+// change maps the owners and applies the attributes and the propagation.
 func (t Tree) change(fd int) error {
+	if t.IDMap != nil {
+		if err := t.IDMap.apply(fd); err != nil {
+			return err
+		}
+	}
 	for _, s := range t.Changes {
 		flags := uint(unix.AT_EMPTY_PATH)
 		if s.Recursive {

@@ -36,6 +36,7 @@ func everyStep() []Step {
 		AttachRoot{"/"},
 		ClassicMount{Type: "overlay", Source: "overlay", At: In("/merged"), Flags: unix.MS_NODEV, Data: "lowerdir=/a:/b"},
 		SetAttr{Mount: Mount, Set: unix.MOUNT_ATTR_RDONLY, Clear: unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NOSUID, Propagation: unix.MS_PRIVATE, Recursive: true},
+		MapOwners{Mount: Mount, Namespace: Input(2)},
 		Hide{In("/proc/kcore")}, Protect{In("/proc/sys")},
 		Find{At: In("/data"), Into: Mount}, TakeMode{Mount: Mount, From: In("/tmp")},
 		ProveNode{Slot: Null, Mode: unix.S_IFCHR, Major: 1, Minor: 3}, ProveNode{Slot: Mount, Mode: unix.S_IFBLK, Major: 7},

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	emptyPath     = unix.AT_EMPTY_PATH
-	mountAttrSize = 32 // struct mount_attr
-	cloneTree     = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | emptyPath
+	emptyPath       = unix.AT_EMPTY_PATH
+	mountAttrSize   = 32 // struct mount_attr
+	mountAttrUserns = 24
+	cloneTree       = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | emptyPath
 )
 
 // Enslave makes the child's own copy of the host's mounts slaves, before anything is mounted: what the container
@@ -163,6 +164,33 @@ func (s SetAttr) String() string {
 		t += " recursively"
 	}
 	return t
+}
+
+// MapOwners has the files of a detached mount appear as somebody else's (MOUNT_ATTR_IDMAP).
+type MapOwners struct {
+	Mount     Slot
+	Namespace Slot // the user namespace that says whose
+}
+
+// NoIDMaps is what EINVAL of MOUNT_ATTR_IDMAP means.
+const NoIDMaps = "the kernel or the filesystem lacks support for idmapped mounts"
+
+// Lower is one mount_setattr.
+func (s MapOwners) Lower(l *Lowering) {
+	attr := l.put(mountAttr(unix.MOUNT_ATTR_IDMAP, 0, 0))
+	l.Poke(attr+mountAttrUserns, s.Namespace)
+	l.Call(unix.SYS_MOUNT_SETATTR, Value(s.Mount), l.String(""), Imm(emptyPath), offset(attr), Imm(mountAttrSize))
+	l.Call(unix.SYS_CLOSE, Value(s.Namespace))
+}
+func (s MapOwners) String() string {
+	return "map the owners of " + s.Mount.String() + " by " + s.Namespace.String()
+}
+
+func (MapOwners) explain(errno unix.Errno) string {
+	if errno == unix.EINVAL {
+		return NoIDMaps
+	}
+	return ""
 }
 
 func mountAttr(set, clear, propagation uint64) []byte {
