@@ -141,7 +141,7 @@ func (c *creation) spawn() error {
 		return err
 	}
 	c.child = child
-	c.owners.init, c.owners.temp = child.Pid, c.dir.path
+	c.owners.child, c.owners.temp = child, c.dir.path
 	st, err := readStat(child.Pid)
 	if err != nil {
 		return err

@@ -15,9 +15,9 @@ import (
 // owners opens the user namespaces by which idmapped mounts map ids: a mount needs one, mappings alone the kernel does
 // not take. Each that has been made is kept for the mounts with the same mappings.
 type owners struct {
-	joined string // the path of the container's user namespace, if it is not a new one
-	init   int    // the process that is in the new one; set when it exists
-	temp   string // for nsenter
+	joined string         // the path of the container's user namespace, if it is not a new one
+	child  *nsenter.Child // init, which is in a new one; set when it exists
+	temp   string         // for nsenter
 	made   []mappedIDs
 }
 
@@ -42,7 +42,7 @@ func (o *owners) open(uids, gids []specs.LinuxIDMapping) (int, error) {
 	case o.joined != "":
 		return openFile(o.joined, unix.O_RDONLY)
 	default:
-		return openFile(userNamespaceOf(o.init), unix.O_RDONLY)
+		return openFile(userNamespaceOf(o.child.Pid), unix.O_RDONLY)
 	}
 	at := slices.IndexFunc(o.made, func(m mappedIDs) bool { return slices.Equal(m.uids, uids) && slices.Equal(m.gids, gids) })
 	if at < 0 {
