@@ -3,6 +3,7 @@ package cgroups
 import (
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,6 +75,22 @@ func testRootless(t *testing.T, l Layout) {
 		t.Error(err)
 	}
 	expectFiles(t, g, map[string]string{"pids/pids.max": "41"})
+	// CGD-10
+	if err := g.Apply([]Write{compileFilter(t, "allow")}); err != nil {
+		t.Errorf("no device is restricted: %v", err)
+	}
+	if err := g.Apply([]Write{compileFilter(t, "deny")}); !errors.Is(err, unix.EPERM) {
+		t.Errorf("devices are restricted without a right to it: %v", err)
+	}
+	// The owner of a subtree may keep a cgroup, but not give it to others.
+	if err := g.Delegate(delegated()); err != nil || ownerOf(t, g.V2Dir()) != uint32(os.Geteuid()) {
+		t.Errorf("delegated to %d, %v", ownerOf(t, g.V2Dir()), err)
+	}
+	s := delegated()
+	s.Process.User.UID = 4711
+	if err := g.Delegate(s); err != nil || ownerOf(t, g.V2Dir()) != uint32(os.Geteuid()) {
+		t.Errorf("delegated to %d, %v", ownerOf(t, g.V2Dir()), err)
+	}
 	c := join(t, g, "exec sleep 100")
 	expectProcs(t, g, c.Process.Pid)
 	if err := g.Freeze(); err != nil {

@@ -49,6 +49,11 @@ var limits = []limit{
 		[]string{"cpu.cfs_quota_us", "50000", "cpu.cfs_burst_us", "20000"}, []string{"cpu.max", "50000 100000", "cpu.max.burst", "20000"}},
 	{"CGC-06", func(r *specs.LinuxResources) { cpu(r).Cpus, cpu(r).Mems = "0", "0" }, "cpuset",
 		[]string{"cpuset.cpus", "0", "cpuset.mems", "0"}, []string{"cpuset.cpus", "0", "cpuset.mems", "0"}},
+	{"CGH-02 CGH-03", func(r *specs.LinuxResources) {
+		r.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}
+	}, "hugetlb",
+		[]string{"hugetlb.2MB.limit_in_bytes", "4194304", "hugetlb.2MB.rsvd.limit_in_bytes", "4194304"},
+		[]string{"hugetlb.2MB.max", "4194304", "hugetlb.2MB.rsvd.max", "4194304"}},
 }
 
 func memory(r *specs.LinuxResources) *specs.LinuxMemory {
