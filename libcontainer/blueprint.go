@@ -30,6 +30,7 @@ type blueprint struct {
 	bundle   string // absolute
 	root     string // absolute, symlinks resolved
 	rootDir  *os.File
+	joins    []*joined // namespaces of others
 	group    *cgroups.Group
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
@@ -79,6 +80,10 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	b.process = processHost(b.spec)
 	if o.planning {
 		b.process.Grantable = ^uint64(0)
+	}
+	if err := b.designNamespaces(o); err != nil {
+		b.close()
+		return nil, err
 	}
 	return b, nil
 }
@@ -176,7 +181,7 @@ func streams() (own, null [3]bool) {
 }
 
 func (b *blueprint) rootfsHost(o *options) rootfs.Host {
-	b.owners = newOwners(b.spec.Linux)
+	b.owners = &owners{}
 	return rootfs.Host{
 		Bundle:     b.bundle,
 		Root:       b.root,
@@ -193,24 +198,7 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 	}
 }
 
-// namespaceFlags returns the CLONE_NEW* flags of the new namespaces: those that the clone makes, and those that the
-// child makes later. A cgroup namespace is rooted where its maker is, and v1 hierarchies are joined by the child
-// itself. An ipc namespace gives its message queues to the ids of its maker, which a user namespace has to map first.
-func (b *blueprint) namespaceFlags() (clone, late uintptr) {
-	user := spec.FindNamespace(b.spec.Linux, specs.UserNamespace) != nil
-	for _, ns := range b.spec.Linux.Namespaces {
-		row, _ := spec.Namespaces.Lookup(ns.Type)
-		switch {
-		case ns.Type == specs.CgroupNamespace && b.group.Mode() != cgroups.V2, ns.Type == specs.IPCNamespace && user:
-			late |= uintptr(row.Flag)
-		default:
-			clone |= uintptr(row.Flag)
-		}
-	}
-	return clone, late
-}
-
-// enter is the first phase: the child takes its place in cgroups and namespaces.
+// enter is init's first phase: it takes its place in cgroups and namespaces.
 func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 	p := &plan.Phase{Name: "enter"}
 	p.Add(plan.Name{Name: initName}, plan.ResetSignals{}, plan.Setsid{})
@@ -221,19 +209,18 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
 	}
 	p.Add(plan.ResetAffinity{})
-	clone, late := b.namespaceFlags()
+	clone, _, late := b.namespaceFlags()
 	if clone&unix.CLONE_NEWUSER != 0 {
 		uid, gid := firstIDs(b.spec.Linux)
 		p.Add(plan.SetIDs{UID: uid, GID: gid, KeepGroups: b.process.KeepGroups})
 	}
-	for _, ns := range spec.Namespaces {
-		if late&uintptr(ns.Value.Flag) != 0 {
-			p.Add(plan.Unshare{Flags: int(ns.Value.Flag), Name: string(ns.Name)})
-		}
+	if !b.stepwise() {
+		b.joinAll(p, func(*joined) bool { return true })
 	}
 	if per := b.spec.Linux.Personality; per != nil {
 		domain, _ := spec.Personalities.Lookup(per.Domain)
 		p.Add(plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
+		unshareAll(p, late)
 	}
 	if b.spec.Hostname != "" {
 		p.Add(plan.For{Item: "hostname", Step: plan.Hostname{Name: b.spec.Hostname}})
@@ -241,7 +228,7 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 	if b.spec.Domainname != "" {
 		p.Add(plan.For{Item: "domainname", Step: plan.Domainname{Name: b.spec.Domainname}})
 	}
-	if clone&unix.CLONE_NEWNET != 0 {
+	if b.makes(specs.NetworkNamespace) {
 		p.Add(plan.LoopbackUp{})
 	}
 	return p
@@ -258,11 +245,12 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 		return "", err
 	}
 	o.report(b.warnings)
-	phases := []*plan.Phase{b.enter(tasksSources(b.group))}
+	phases := append(b.placement(), b.enter(tasksSources(b.group)))
 	phases = append(append(phases, b.mounts.Rootfs...), b.mounts.Pivot)
 	if p := b.spec.Process; p != nil {
 		filter, err := b.filter("")
 		if err != nil {
+			defer b.close()
 			return "", err
 		}
 		settle, warnings, err := process.Settle(p, b.process, filter != nil)
@@ -310,8 +298,7 @@ func unsupported(s *specs.Spec) error {
 	}
 	l := s.Linux
 	for i, ns := range l.Namespaces {
-		add(ns.Path != "", fmt.Sprintf("linux.namespaces[%d].path", i))
-		add(ns.Type == specs.TimeNamespace, fmt.Sprintf("linux.namespaces[%d].type time", i))
+		add(ns.Path != "" && ns.Type == specs.MountNamespace, fmt.Sprintf("linux.namespaces[%d].path of a mount namespace", i))
 	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
 	add(len(l.NetDevices) > 0, "linux.netDevices")

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
@@ -35,6 +36,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	if err != nil {
 		return nil, err
 	}
+	defer b.close()
 	o.report(b.warnings)
 	dir, err := makeStateDir(root, id)
 	if err != nil {
@@ -78,6 +80,7 @@ func (c *creation) conduct() error {
 		c.makeCgroups,
 		c.spawn,
 		c.settleParentSide,
+		c.place,
 		c.enterNamespaces,
 		c.buildRootfs,
 		c.settleProcess,
@@ -128,27 +131,25 @@ func (c *creation) withoutCgroups(err error) error {
 }
 
 func (c *creation) spawn() error {
-	cgroup, err := openGroup(c.group)
-	if err != nil {
-		return err
+	cgroup := -1
+	if !c.forks() { // else init is still to come
+		var err error
+		if cgroup, err = openGroup(c.group); err != nil {
+			return err
+		}
+		if cgroup >= 0 {
+			defer unix.Close(cgroup)
+		}
 	}
-	if cgroup >= 0 {
-		defer unix.Close(cgroup)
-	}
-	flags, _ := c.namespaceFlags()
+	flags, _, _ := c.namespaceFlags()
 	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, TempDir: c.dir.path})
 	if err != nil {
 		return err
 	}
 	c.child = child
 	c.owners.child, c.owners.temp = child, c.dir.path
-	st, err := readStat(child.Pid)
-	if err != nil {
-		return err
-	}
-	c.state.Init = Process{Pid: child.Pid, Start: st.start}
-	c.state.OwnPidns = flags&unix.CLONE_NEWPID != 0
-	return nil
+	c.state.OwnPidns = c.makes(specs.PIDNamespace)
+	return c.identifyInit()
 }
 
 // settleParentSide does what only the parent may do to the child, while the child still has the parent's ids.
@@ -163,6 +164,9 @@ func (c *creation) settleParentSide() error {
 				return err
 			}
 		}
+	}
+	if flags, _, _ := c.namespaceFlags(); flags&unix.CLONE_NEWUSER == 0 {
+		return nil
 	}
 	return writeIDMaps(pid, c.spec.Linux)
 }

@@ -9,16 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/nsenter"
-	"skep/spec"
 )
 
 // owners opens the user namespaces by which idmapped mounts map ids: a mount needs one, mappings alone the kernel does
 // not take. Each that has been made is kept for the mounts with the same mappings.
 type owners struct {
-	joined string         // the path of the container's user namespace, if it is not a new one
-	child  *nsenter.Child // init, which is in a new one; set when it exists
-	temp   string         // for nsenter
-	made   []mappedIDs
+	child *nsenter.Child // which is in the container's user namespace by then; set when it exists
+	temp  string         // for nsenter
+	made  []mappedIDs
 }
 
 type mappedIDs struct {
@@ -26,22 +24,10 @@ type mappedIDs struct {
 	fd         int
 }
 
-func newOwners(l *specs.Linux) *owners {
-	o := &owners{}
-	if ns := spec.FindNamespace(l, specs.UserNamespace); ns != nil {
-		o.joined = ns.Path
-	}
-	return o
-}
-
 // open returns a descriptor, which its caller closes, of a user namespace with these mappings; without any, of the
 // container's.
 func (o *owners) open(uids, gids []specs.LinuxIDMapping) (int, error) {
-	switch {
-	case len(uids) > 0:
-	case o.joined != "":
-		return openFile(o.joined, unix.O_RDONLY)
-	default:
+	if len(uids) == 0 {
 		return openFile(userNamespaceOf(o.child.Pid), unix.O_RDONLY)
 	}
 	at := slices.IndexFunc(o.made, func(m mappedIDs) bool { return slices.Equal(m.uids, uids) && slices.Equal(m.gids, gids) })

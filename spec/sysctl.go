@@ -58,7 +58,7 @@ func (v *validator) sysctl(params map[string]string) {
 			v.problem(where, "not the name of a kernel parameter: %v", err)
 			continue
 		}
-		ns, ok := sysctlNamespace(path)
+		ns, ok := SysctlNamespace(path)
 		switch {
 		case path == "kernel/hostname":
 			v.problem(where, "set hostname instead")
@@ -70,8 +70,9 @@ func (v *validator) sysctl(params map[string]string) {
 	}
 }
 
-// sysctlNamespace returns the namespace type that a parameter belongs to.
-func sysctlNamespace(path string) (specs.LinuxNamespaceType, bool) {
+// SysctlNamespace returns the namespace type that a parameter, given by its path
+// below /proc/sys, belongs to.
+func SysctlNamespace(path string) (specs.LinuxNamespaceType, bool) {
 	for _, e := range sysctls {
 		if path == e.Name || strings.HasSuffix(e.Name, "/") && strings.HasPrefix(path, e.Name) {
 			return e.Value, true

@@ -32,7 +32,7 @@ type syscallName struct {
 func calls() []syscallName {
 	return []syscallName{
 		{unix.SYS_CAPSET, "capset"}, {unix.SYS_CHDIR, "chdir"}, {unix.SYS_CHROOT, "chroot"},
-		{unix.SYS_CLONE, "clone"}, {unix.SYS_CLOSE, "close"}, {unix.SYS_CLOSE_RANGE, "close_range"}, {unix.SYS_DUP3, "dup3"},
+		{unix.SYS_CLONE, "clone"}, {unix.SYS_CLONE3, "clone3"}, {unix.SYS_CLOSE, "close"}, {unix.SYS_CLOSE_RANGE, "close_range"}, {unix.SYS_DUP3, "dup3"},
 		{unix.SYS_EXECVE, "execve"}, {unix.SYS_EXIT_GROUP, "exit_group"}, {unix.SYS_FACCESSAT, "faccessat"}, {unix.SYS_FCHDIR, "fchdir"},
 		{unix.SYS_FCHMODAT, "fchmodat"}, {unix.SYS_FCHOWN, "fchown"}, {unix.SYS_FCHOWNAT, "fchownat"},
 		{unix.SYS_FCNTL, "fcntl"}, {unix.SYS_FSCONFIG, "fsconfig"}, {unix.SYS_FSMOUNT, "fsmount"},

@@ -61,7 +61,8 @@ func everyStep() []Step {
 		MemoryPolicy{Mode: unix.MPOL_BIND | unix.MPOL_F_STATIC_NODES, Nodes: []uint64{0b1001, 0, 1 << 63}, Name: "MPOL_BIND"},
 		SessionKeyring{"_ses.web"}, SetLabel{Attribute: "keycreate", Value: "u:r:t:s0:c1,c2"},
 		SetLabel{Module: "apparmor", Attribute: "exec", Value: "exec web"},
-		Setns{Process: Input(1), Flags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Name: "mount pid"}, Stream{From: Input(0), FD: 2}, WorkIn{"/srv/bundle"},
+		Setns{Process: Input(1), Flags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Name: "mount pid"},
+		JoinNamespace{Namespace: Input(0), Flag: unix.CLONE_NEWNET, Name: "network", Path: "/run/netns/web"}, Stream{From: Input(0), FD: 2}, WorkIn{"/srv/bundle"},
 		PreserveFDs{From: []Slot{Input(0), Input(1)}, Away: []Slot{Control, Gate, Verdict}},
 		NoNewPrivs{}, Probe{Name: "/bin/sh", Index: 2},
 		Seccomp{Filter: make([]byte, 16), Flags: 2}, AwaitStart{}, CloseOnExec{3},
@@ -84,7 +85,7 @@ func TestPrinted(t *testing.T) { golden(t, "printed.golden", everyPhase().String
 // TestLowered pins the records of each step type, read back from the encoded program.
 func TestLowered(t *testing.T) {
 	var b strings.Builder
-	for _, s := range append(everyStep(), Fork{}) {
+	for _, s := range append(everyStep(), Fork{}, Fork{Cgroup: Input(0)}) {
 		known := everySlot
 		program, err := Lower(&Phase{Name: "one", Steps: []Step{s}}, &known)
 		if err != nil {
@@ -112,6 +113,9 @@ func TestCallsHaveNames(t *testing.T) {
 		if name := callName(r.nr); strings.Contains(name, "system call") {
 			t.Errorf("no name for %s", name)
 		}
+	}
+	if got := callName(unix.SYS_CLONE3); got != "clone3" {
+		t.Errorf("a fork into a cgroup is %q", got)
 	}
 	if got := callName(-77); got != "system call -77" {
 		t.Errorf("an unknown call is %q", got)

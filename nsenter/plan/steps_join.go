@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -17,23 +18,61 @@ type Setns struct {
 func (s Setns) Lower(l *Lowering) { l.Call(unix.SYS_SETNS, Value(s.Process), Imm(s.Flags)) }
 func (s Setns) String() string    { return "join the namespaces " + s.Name + " of " + s.Process.String() }
 
-// Fork goes on in a new process, which a joined pid or time namespace takes. It ends its phase: the conductor has to
-// learn the new pid before anything else can fail.
-type Fork struct{}
+// JoinNamespace joins one namespace by its own descriptor (linux.namespaces, config-linux.md#namespaces).
+type JoinNamespace struct {
+	Namespace Slot
+	Flag      int // CLONE_NEW*: what the descriptor must be
+	Name      string
+	Path      string
+}
+
+// Lower is setns(2). A pid namespace takes the next process only: see Fork.
+func (s JoinNamespace) Lower(l *Lowering) {
+	l.Call(unix.SYS_SETNS, Value(s.Namespace), Imm(s.Flag))
+	l.Call(unix.SYS_CLOSE, Value(s.Namespace))
+}
+func (s JoinNamespace) String() string {
+	return "join the " + s.Name + " namespace " + s.Path + " by " + s.Namespace.String()
+}
+
+// Fork goes on in a new process, which a joined pid namespace or a new time or pid namespace takes. It ends its
+// phase: the conductor has to learn the new pid before anything else can fail.
+type Fork struct {
+	// Cgroup is a v2 cgroup directory in which the new process begins; Control leaves it where this one is. The
+	// first process stays out of it, so that a pids.max of 1 is enough.
+	Cgroup Slot
+}
 
 // ForkedSize is the length of the message that tells the pid, in its first four bytes: no other has this length.
 const ForkedSize = 8
 
 // Lower makes a sibling, not a child: whoever waits for the one waits for the other. The first process tells the pid,
 // which it knows as the conductor does, and ends.
-func (Fork) Lower(l *Lowering) {
-	const flags = unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | int(unix.SIGCHLD)
-	forked := l.Call(unix.SYS_CLONE, Imm(flags), Imm(0), Addr(scratchA), Imm(0), Imm(0))
+func (s Fork) Lower(l *Lowering) {
+	forked := s.clone(l)
 	l.Call(unix.SYS_WRITE, Value(Control), Addr(scratchA), Imm(ForkedSize))
 	l.Call(unix.SYS_EXIT_GROUP, Imm(0))
 	forked.SkipHere(0)
 }
-func (Fork) String() string { return "go on in a new process" }
+
+func (s Fork) clone(l *Lowering) call {
+	if s.Cgroup == Control {
+		const flags = unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | int(unix.SIGCHLD)
+		return l.Call(unix.SYS_CLONE, Imm(flags), Imm(0), Addr(scratchA), Imm(0), Imm(0))
+	}
+	const size, atCgroup = 88, 80 // struct clone_args; a sibling's exit signal is that of the first process
+	args := l.put(make([]byte, size))
+	binary.NativeEndian.PutUint64(l.data[args:], unix.CLONE_PARENT|unix.CLONE_INTO_CGROUP)
+	l.Poke(args+atCgroup, s.Cgroup)
+	return l.Call(unix.SYS_CLONE3, offset(args), Imm(size)).Into(scratchA)
+}
+
+func (s Fork) String() string {
+	if s.Cgroup == Control {
+		return "go on in a new process"
+	}
+	return "go on in a new process in the cgroup " + s.Cgroup.String()
+}
 
 // Forks reports whether the phase ends in another process than it began in.
 func (p *Phase) Forks() bool {
