@@ -65,10 +65,13 @@ func filterProgram(rules []deviceRule) []instruction {
 		{code: unix.BPF_ALU | unix.BPF_RSH | unix.BPF_K, regs: rAccess, imm: 16},
 	}
 	allowed, restricted := true, false
-	for _, r := range slices.Backward(rules) {
+	for i, r := range slices.Backward(rules) {
 		if r.isAll() {
 			allowed = r.allow
 			break // nothing before it counts, and the verifier wants no dead code
+		}
+		if slices.ContainsFunc(rules[i+1:], r.within) {
+			continue // engines list the default devices themselves
 		}
 		p = append(p, r.code()...)
 		restricted = restricted || !r.allow
@@ -77,6 +80,11 @@ func filterProgram(rules []deviceRule) []instruction {
 		return nil
 	}
 	return append(p, verdict(allowed)...)
+}
+
+// within tells whether another rule covers all that r is about.
+func (r deviceRule) within(other deviceRule) bool {
+	return r.device.within(other.device) && r.access&^other.access == 0
 }
 
 // code returns the instructions for one rule. They fall through to those of

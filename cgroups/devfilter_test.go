@@ -195,6 +195,26 @@ func TestFilterNothing(t *testing.T) {
 	}
 }
 
+// What later rules cover takes no room.
+func TestFilterCovered(t *testing.T) {
+	short := compileFilter(t, "deny").program
+	for _, lines := range [][]string{
+		append([]string{"deny"}, defaults...),
+		{"deny", "deny c 1:3", "allow c 136:7 rw", "allow b 8:0 m"},
+		{"deny", "deny c 1:3 rw", "deny c 9:* m", "deny c 5:2"},
+	} {
+		if long := compileFilter(t, lines...).program; len(long) != len(short) {
+			t.Errorf("%q: %d instructions, not %d", lines, len(long), len(short))
+		}
+	}
+	if same := compileFilter(t, "deny", "allow c 1:* r").program; len(same) <= len(short) {
+		t.Error("a rule that counts is left out")
+	}
+	if w := compileFilter(t, "deny c 1:3"); w.program != nil {
+		t.Error("a denial that a default rule takes back makes a program")
+	}
+}
+
 // The plan tells the rules.
 func TestFilterShown(t *testing.T) {
 	w := compileFilter(t, "deny", "allow b 8:0 rm")
