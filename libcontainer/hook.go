@@ -125,7 +125,8 @@ func (h *hook) await(ctx context.Context, child *nsenter.Child, output *hookOutp
 	patience := tick
 	var deadline time.Time
 	if h.Timeout != nil {
-		deadline = time.Now().Add(time.Duration(*h.Timeout) * time.Second)
+		const longest = 1 << 32 // seconds; more would overflow
+		deadline = time.Now().Add(time.Duration(min(*h.Timeout, longest)) * time.Second)
 	}
 	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(output.fd), Events: unix.POLLIN}}
 	for {

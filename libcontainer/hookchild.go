@@ -42,7 +42,11 @@ func (h *hook) launch(stdin, output int) (*nsenter.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := child.Become(h.phase(stdin, output)); err != nil {
+	p, err := h.phase(stdin, output)
+	if err == nil {
+		err = child.Become(p)
+	}
+	if err != nil {
 		child.Kill()
 		child.Release()
 		return nil, err
@@ -112,7 +116,7 @@ func (h *hook) enter(group *cgroups.Group) *plan.Phase {
 }
 
 // phase is the hook itself.
-func (h *hook) phase(stdin, output int) *plan.Phase {
+func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 	p := &plan.Phase{Name: "hook"}
 	in, out := p.Take(descriptor{stdin, "state"}), p.Take(descriptor{output, "output"})
 	p.Add(plan.Stream{From: in, FD: 0}, plan.Stream{From: out, FD: 1}, plan.Stream{From: out, FD: 2},
@@ -120,20 +124,28 @@ func (h *hook) phase(stdin, output int) *plan.Phase {
 	if slack := h.container.options.timerSlack; slack != 0 {
 		p.Add(plan.TimerSlack{Nanoseconds: slack})
 	}
-	if h.at == startContainer { // the program is the image's
-		p.Add(process.Confine(h.spec.Process, processHost(h.spec))...)
-	}
 	if h.at.inside() && spec.FindNamespace(h.spec.Linux, specs.UserNamespace) != nil {
 		uid, gid := firstIDs(h.spec.Linux)
 		p.Add(plan.SetIDs{UID: uid, GID: gid, KeepGroups: os.Geteuid() != 0})
+		if uid != 0 { // the steps to come still need what the change has made ineffective
+			p.Add(plan.RaiseCaps{Permitted: processHost(h.spec).Grantable})
+		}
+	}
+	p.Add(plan.WorkIn{Path: h.workingDirectory()}, plan.CloseOnExec{First: 3})
+	if h.at == startContainer {
+		b := blueprint{spec: h.spec}
+		filter, err := b.filter(filepath.Dir(h.container.dir.path))
+		if err != nil {
+			return nil, err
+		}
+		p.Add(process.Confine(h.spec.Process, processHost(h.spec), filter)...)
 	}
 	args := h.Args
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	p.Add(plan.WorkIn{Path: h.workingDirectory()}, plan.CloseOnExec{First: 3},
-		plan.Exec{Path: h.Path, Args: args, Env: h.environment()})
-	return p
+	p.Add(plan.Exec{Path: h.Path, Args: args, Env: h.environment()})
+	return p, nil
 }
 
 // workingDirectory is the bundle wherever it is in sight.

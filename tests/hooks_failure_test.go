@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -118,7 +119,7 @@ func TestHookInTime(t *testing.T) {
 	b := newBundle(t, args("/bin/true"))
 	for _, l := range hookLists() {
 		hook := shHook("true")
-		hook.Timeout = ptr(100)
+		hook.Timeout = ptr(math.MaxInt64)
 		addHooks(b, l, hook)
 	}
 	r.output(b)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -169,11 +170,47 @@ func TestHookSight(t *testing.T) {
 // A hook whose program is the image's is root in the container and no more.
 func TestStartContainerPrivileges(t *testing.T) {
 	r := newRuntime(t)
-	b := newBundle(t, user(1000, 1000), args("/bin/true"))
-	addHooks(b, hookLists()[3], shHook("cat /proc/self/status >/status"))
+	b := newBundle(t, user(1000, 1000), args("/bin/true"), linux(func(l *specs.Linux) {
+		l.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"chroot"}, Action: specs.ActErrno, ErrnoRet: ptr(uint(unix.EXDEV))},
+		}}
+	}))
+	addHooks(b, hookLists()[3], shHook("cat /proc/self/status >/status; chroot / /bin/true 2>/chroot; true"))
 	r.output(b)
+	if got := readFile(t, b.rootfs+"/chroot"); !strings.Contains(got, "nvalid cross-device link") {
+		t.Errorf("the filter is not there: chroot says %q", got)
+	}
 	wantStatus(t, readFile(t, b.rootfs+"/status"), map[string]string{
 		"Uid": "0 0 0 0", "CapBnd": defaultCaps, "CapEff": defaultCaps, "CapPrm": defaultCaps, "CapInh": noCaps, "CapAmb": noCaps,
-		"NoNewPrivs": "1",
+		"NoNewPrivs": "1", "Seccomp": "2",
 	})
+}
+
+// An unprivileged user has hooks too: those inside run as root of the user
+// namespace.
+func TestHooksRootless(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/true"), userNamespace(), func(s *specs.Spec) {
+		ids := []specs.LinuxIDMapping{{HostID: 65_534, Size: 1}}
+		s.Linux.UIDMappings, s.Linux.GIDMappings = ids, ids
+		s.Linux.CgroupsPath, s.Linux.Resources = "", nil
+		s.Mounts = s.Mounts[:1] // no devpts for a group that is not mapped, no cgroup
+	})
+	b.chown(65_534, 65_534)
+	for _, dir := range []string{b.dir, r.root} {
+		if err := os.Chown(dir, 65_534, 65_534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range hookLists() {
+		addHooks(b, l, shHook("id -u >"+l.file(b, l.name)))
+	}
+	r.succeed(call{args: r.runLine(b), user: &syscall.Credential{Uid: 65_534, Gid: 65_534}})
+	for _, l := range hookLists() {
+		want := "65534"
+		if l.inside {
+			want = "0"
+		}
+		wantLines(t, readFile(t, filepath.Join(b.rootfs, l.name)), want)
+	}
 }
