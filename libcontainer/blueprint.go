@@ -65,6 +65,9 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if b.spec.Linux == nil {
 		b.spec.Linux = &specs.Linux{}
 	}
+	if err := b.designProcess(id, o); err != nil {
+		return nil, err
+	}
 	if err := unsupported(b.spec); err != nil {
 		return nil, err
 	}
@@ -76,10 +79,6 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	}
 	if b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o)); err != nil {
 		return nil, err
-	}
-	b.process = processHost(b.spec)
-	if o.planning {
-		b.process.Grantable = ^uint64(0)
 	}
 	if err := b.designNamespaces(o); err != nil {
 		b.close()
@@ -222,6 +221,9 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 		p.Add(plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
 		unshareAll(p, late)
 	}
+	if m := b.spec.Linux.MemoryPolicy; m != nil {
+		p.Add(process.MemoryPolicy(m))
+	}
 	if b.spec.Hostname != "" {
 		p.Add(plan.For{Item: "hostname", Step: plan.Hostname{Name: b.spec.Hostname}})
 	}
@@ -302,12 +304,8 @@ func unsupported(s *specs.Spec) error {
 	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
 	add(len(l.NetDevices) > 0, "linux.netDevices")
-	add(l.MemoryPolicy != nil, "linux.memoryPolicy")
 	add(l.MountLabel != "", "linux.mountLabel")
 	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")
-	if s.Process != nil {
-		found = append(found, process.Unsupported(s.Process)...)
-	}
 	if len(found) == 0 {
 		return nil
 	}

@@ -45,7 +45,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	defer dir.release()
 	c := &creation{ctx: ctx, blueprint: b, options: o, root: root, dir: dir, state: &State{
 		ID: id, Bundle: b.bundle, Rootfs: b.root, Created: time.Now().UTC(), Annotations: b.spec.Annotations,
-		HasProcess: b.spec.Process != nil,
+		HasProcess: b.spec.Process != nil, Keyring: b.process.Keyring,
 	}}
 	defer c.close()
 	if err := c.conduct(); err != nil {
@@ -229,6 +229,7 @@ func (c *creation) settleProcess() error {
 	if err != nil {
 		return err
 	}
+	c.reportKeyring(results)
 	if master := results.Files[plan.PtyMaster]; master != nil {
 		c.master = master
 	}
@@ -336,11 +337,11 @@ func (c *creation) close() {
 	}
 }
 
-// hint adds what the user can do about an init that was killed.
+// hint adds what the user can do about a step that failed or an init that was killed.
 func (c *creation) hint(err error) error {
 	var death *nsenter.DeathError
 	if !errors.As(err, &death) || !death.Status.Signaled() || death.Status.Signal() != unix.SIGKILL {
-		return err
+		return stepHint(err)
 	}
 	if r := c.spec.Linux.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
 		return fmt.Errorf("%w: linux.resources.memory.limit of %d bytes is too low?", err, *r.Memory.Limit)

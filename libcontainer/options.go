@@ -13,6 +13,10 @@ type options struct {
 	rootless      bool
 	timerSlack    uint64
 	hookEnv       []string
+	noNewKeyring  bool
+	preserveFDs   int
+	listenFDs     int
+	listenNames   string
 	warn          func(string)
 	planning      bool // nothing is to be made
 }
@@ -35,6 +39,19 @@ func Rootless() Option { return func(o *options) { o.rootless = true } }
 // TimerSlack is the timer slack, in nanoseconds, that the container and hooks get where this process has changed its own: the
 // kernel would hand ours on.
 func TimerSlack(ns uint64) Option { return func(o *options) { o.timerSlack = ns } }
+
+// NoNewKeyring leaves the container the session keyring of this process.
+func NoNewKeyring() Option { return func(o *options) { o.noNewKeyring = true } }
+
+// PreserveFDs hands descriptors of this process to the program, which finds them under the same numbers: n of them,
+// from 3 on, or after those of ListenFDs. Each has to be open; this process keeps its own.
+func PreserveFDs(n int) Option { return func(o *options) { o.preserveFDs = n } }
+
+// ListenFDs hands the n descriptors from 3 on to the program as sd_listen_fds(3) expects them, with their names
+// (LISTEN_FDNAMES) where they have some.
+func ListenFDs(n int, names string) Option {
+	return func(o *options) { o.listenFDs, o.listenNames = n, names }
+}
 
 // HookEnvironment is the environment of those hooks outside the container that the configuration gives none: an empty
 // one, unless this is set.

@@ -32,6 +32,8 @@ type State struct {
 	// Hooks are the names of the lists of hooks that the configuration has, from when the first may run: what is made
 	// until then needs no poststop hooks.
 	Hooks []string `json:"hooks,omitempty"`
+	// Keyring is the session keyring of the container's processes; empty means that of their caller.
+	Keyring string `json:"keyring,omitempty"`
 	// Release are the records that start sets off, so that it can say which of them failed.
 	Release plan.Tail `json:"release,omitzero"`
 	// Program is the file that start executes, as the container sees it.

@@ -37,10 +37,10 @@ func (c *compiler) pivot() error {
 	return nil
 }
 
-// close lets go of the descriptors that nobody needs any more.
+// close lets go of the descriptors that nobody needs any more. A procfs for labels stays open for them.
 func (c *compiler) close() {
 	var slots []plan.Slot
-	if len(c.linux.Sysctl) > 0 {
+	if c.writesProcfs() != "" && c.label() == "" {
 		slots = append(slots, plan.Procfs)
 	}
 	if len(c.linux.MaskedPaths) > 0 {

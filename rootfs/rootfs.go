@@ -131,9 +131,9 @@ func (c *compiler) root() {
 	// Always slaves: what is attached below never reaches the host, and what the host mounts meanwhile still
 	// arrives. rootfsPropagation says what the new root becomes, not how it is made.
 	c.phase.Add(plan.Enslave{})
-	if len(c.linux.Sysctl) > 0 {
+	if item := c.writesProcfs(); item != "" {
 		// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
-		c.add("linux.sysctl", plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
+		c.add(item, plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
 	}
 	propagation := uint64(unix.MS_SLAVE)
 	switch flags, _ := spec.Propagations.Lookup(c.linux.RootfsPropagation); flags &^ unix.MS_REC {
@@ -143,6 +143,27 @@ func (c *compiler) root() {
 	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Dir: c.host.RootDir, Recursive: true,
 		Changes: []plan.SetAttr{{Propagation: propagation, Recursive: true}}})
 	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: c.attachPoint()})
+}
+
+// writesProcfs returns the first item that is written through a private procfs, or nothing.
+func (c *compiler) writesProcfs() string {
+	if len(c.linux.Sysctl) > 0 {
+		return "linux.sysctl"
+	}
+	return c.label()
+}
+
+// label returns the item that labels the process, or nothing. The labels are written after the last phase of this
+// package, when the program is about to be executed.
+func (c *compiler) label() string {
+	switch p := c.spec.Process; {
+	case p == nil:
+	case p.ApparmorProfile != "":
+		return "process.apparmorProfile"
+	case p.SelinuxLabel != "":
+		return "process.selinuxLabel"
+	}
+	return ""
 }
 
 // attachPoint is "/", where no path of the host has to be looked up, unless a createContainer hook is to see the
@@ -157,7 +178,9 @@ func (c *compiler) attachPoint() string {
 // workingDirectory makes process.cwd when it is missing, before anything turns read-only.
 func (c *compiler) workingDirectory() {
 	if p := c.spec.Process; p != nil && path.Clean(p.Cwd) != "/" {
-		c.add("process.cwd", plan.Mkdirs{At: plan.In(path.Clean(p.Cwd))})
+		at := plan.In(path.Clean(p.Cwd))
+		at.Instead = dangling(c.host.RootDir, at.Name)
+		c.add("process.cwd", plan.Mkdirs{At: at})
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"skep/libcontainer/seccomp"
 )
@@ -36,10 +34,8 @@ const failure = 1
 
 // Main runs one command and returns the exit code.
 func Main(args []string, build Build) int {
-	// What the caller leaked into this process is not to be found in a container, not even in its waiting init
-	// (CVE-2024-21626). The error is that of a kernel below 5.11, which cannot run containers here anyway.
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	a := &app{name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr}
+	descriptors := takeDescriptors() // first of all
+	a := &app{descriptors: descriptors, name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr}
 	err := a.command().RunContext(context.Background(), args)
 	var status exitStatus
 	switch {
@@ -65,6 +61,7 @@ type app struct {
 	name           string
 	build          Build
 	stdout, stderr io.Writer
+	descriptors    int // handed over by the caller, from 3 on
 	log            *logger
 }
 

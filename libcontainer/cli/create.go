@@ -31,6 +31,8 @@ func createFlags() []cli.Flag {
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "`DIR` with config.json"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the AF_UNIX socket at `PATH`"},
 		&cli.StringFlag{Name: "pid-file", Usage: "write the container's pid to `FILE`"},
+		&cli.BoolFlag{Name: "no-new-keyring", Usage: "leave the container the caller's session keyring"},
+		&cli.IntFlag{Name: "preserve-fds", Usage: "keep `N` descriptors from 3 on, or after LISTEN_FDS, open in the container"},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "move the root mount and chroot instead of pivot_root (for a ramfs root)"},
 	}
 }
@@ -57,6 +59,14 @@ func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
 	if c.Bool("no-pivot") {
 		options = append(options, libcontainer.NoPivot())
 	}
+	if c.Bool("no-new-keyring") {
+		options = append(options, libcontainer.NoNewKeyring())
+	}
+	preserve, err := a.preserveOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, preserve...)
 	if rootless(c) {
 		options = append(options, libcontainer.Rootless())
 	}

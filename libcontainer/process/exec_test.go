@@ -217,17 +217,6 @@ func TestPlayExecFails(t *testing.T) {
 	}
 }
 
-// FD-04
-func TestPlayPreserve(t *testing.T) {
-	c := launch(t, 0)
-	c.host.PreserveFDs = 1 // the first descriptor after the standard streams is the child's socket
-	p := example(at("/"), func(p *specs.Process) { p.Args = []string{"/bin/sh", "-c", "[ -e /proc/$$/fd/3 ]"} })
-	c.atGate(p, nil)
-	if errno, status := c.open(); errno != 0 || status.ExitStatus() != 0 {
-		t.Errorf("%v, exit %d: descriptor 3 is closed", errno, status.ExitStatus())
-	}
-}
-
 // RLIM-03: a limit that nobody raised for the child is an error that names it.
 func TestPlayLimitTooHigh(t *testing.T) {
 	c := launch(t, 0)

@@ -131,8 +131,11 @@ func (c *container) await(p *specs.Process, program string, env []string, filter
 		}
 	}
 	release := Release(p, program, env, c.host, filter)
-	in := c.inputs(fifos)
-	release.Inputs, release.Steps = in.Inputs, append(in.Steps, release.Steps...)
+	var keep []plan.Step
+	for slot, file := range fifos {
+		keep = append(keep, plan.Keep{From: release.Take(file), As: slot})
+	}
+	release.Steps = append(keep, release.Steps...)
 	c.tail = plan.TailOf(release)
 	if err := c.Finish(release); err != nil {
 		c.t.Fatal(err)

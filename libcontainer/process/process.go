@@ -6,7 +6,6 @@ package process
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -31,9 +30,12 @@ type Host struct {
 	OwnStreams [3]bool
 	// NullStreams tells which of them are the host's /dev/null; the process gets the container's.
 	NullStreams [3]bool
-	// PreserveFDs is the number of descriptors from 3 on that stay open in the program. Init's own socket is among
-	// them until another descriptor has taken its place.
-	PreserveFDs int
+	// AppArmor and SELinux tell which security modules are enabled.
+	AppArmor, SELinux bool
+	// Keyring is the name of the session keyring that the process joins; empty leaves it the caller's.
+	Keyring string
+	// Preserve are the descriptors that the program finds open from number 3 on.
+	Preserve []plan.Source
 }
 
 // Filter is a compiled seccomp filter.
@@ -43,41 +45,21 @@ type Filter struct {
 	Notify bool   // it has a listener, which an agent has to get before the program runs
 }
 
-// Unsupported returns the JSON paths of what the process asks for and this version cannot do.
-func Unsupported(p *specs.Process) []string {
-	var found []string
-	for _, f := range [...]struct {
-		is   bool
-		path string
-	}{
-		{p.Scheduler != nil, "process.scheduler"},
-		{p.IOPriority != nil, "process.ioPriority"},
-		{p.SelinuxLabel != "", "process.selinuxLabel"},
-		{p.ApparmorProfile != "", "process.apparmorProfile"},
-	} {
-		if f.is {
-			found = append(found, f.path)
-		}
-	}
-	return found
-}
-
 // Settle compiles the phase after the pivot, in which init becomes the process's user and enters its working
 // directory. The phase ends with the first questions about the executable; Choose reads their answers. Where
 // filtered is set, a seccomp filter will be loaded by Release. The warnings name capabilities that are not granted.
 func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, error) {
-	if found := Unsupported(p); len(found) > 0 {
-		return nil, nil, errors.New(strings.Join(found, ", ") + ": not supported yet")
+	if err := Check(p, h); err != nil {
+		return nil, nil, err
 	}
 	if filtered && !p.NoNewPrivileges && h.Grantable&(1<<unix.CAP_SYS_ADMIN) == 0 {
 		return nil, nil, errors.New("linux.seccomp: without process.noNewPrivileges it takes CAP_SYS_ADMIN to load a filter, which cannot be granted here")
 	}
-	if h.KeepGroups && len(p.User.AdditionalGids) > 0 {
-		return nil, nil, errors.New("process.user.additionalGids: the user namespace denies setgroups")
-	}
 	caps, warnings := capabilities(p.Capabilities, h)
 	phase := &plan.Phase{Name: "process"}
 	phase.Add(streams(p, h)...)
+	phase.Add(scheduling(p)...)
+	phase.Add(security(p, h)...)
 	umask := uint32(defaultUmask)
 	if p.User.Umask != nil {
 		umask = *p.User.Umask
@@ -122,8 +104,11 @@ func streams(p *specs.Process, h Host) []plan.Step {
 func Release(p *specs.Process, path string, env []string, h Host, f *Filter) *plan.Phase {
 	caps, _ := capabilities(p.Capabilities, h)
 	phase := &plan.Phase{Name: "release"}
+	if len(h.Preserve) > 0 {
+		phase.Add(preserve(phase, h.Preserve))
+	}
 	// Before a filter could forbid it.
-	phase.Add(plan.CloseOnExec{First: 3 + h.PreserveFDs})
+	phase.Add(plan.CloseOnExec{First: 3 + len(h.Preserve)})
 	if f != nil && !p.NoNewPrivileges { // while there is CAP_SYS_ADMIN
 		phase.Add(f.step())
 	}
@@ -142,6 +127,16 @@ func Release(p *specs.Process, path string, env []string, h Host, f *Filter) *pl
 	}
 	phase.Add(plan.Exec{Path: path, Args: p.Args, Env: env})
 	return phase
+}
+
+// preserve puts the descriptors where the program expects them: now, before a filter could forbid it and a limit of
+// descriptors stand in the way.
+func preserve(phase *plan.Phase, sources []plan.Source) plan.Step {
+	step := plan.PreserveFDs{Away: []plan.Slot{plan.Control, plan.Gate, plan.Verdict}}
+	for _, s := range sources {
+		step.From = append(step.From, phase.Take(s))
+	}
+	return step
 }
 
 func (f *Filter) step() plan.Step {

@@ -139,7 +139,10 @@ func TestRelease(t *testing.T) {
 `},
 		"early filter, preserved descriptors": {
 			example(func(p *specs.Process) { p.NoNewPrivileges, p.Capabilities = false, nil }),
-			Host{Grantable: fullHost.Grantable, LastCap: 40, PreserveFDs: 2}, filter, `phase release
+			Host{Grantable: fullHost.Grantable, LastCap: 40, Preserve: []plan.Source{path{"a", 0}, path{"b", 0}}}, filter, `phase release
+  open  a → input0
+  open  b → input1
+  preserve input0 as 3 input1 as 4
   close descriptors from 5 on at exec
   load the seccomp filter of 3 instructions
   set capabilities effective 0x0 permitted 0x0 inheritable 0x0 ambient 0x0
@@ -181,25 +184,6 @@ func TestPhasesLower(t *testing.T) {
 		if _, err := plan.Lower(phase, &known); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// What cannot be done yet is refused, never ignored.
-func TestUnsupported(t *testing.T) {
-	p := example(func(p *specs.Process) {
-		p.Scheduler, p.IOPriority = &specs.Scheduler{}, &specs.LinuxIOPriority{}
-		p.SelinuxLabel, p.ApparmorProfile = "a", "b"
-		p.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0"} // concerns exec only
-	})
-	const want = "process.scheduler, process.ioPriority, process.selinuxLabel, process.apparmorProfile"
-	if got := strings.Join(Unsupported(p), ", "); got != want {
-		t.Errorf("unsupported: %s", got)
-	}
-	if _, _, err := Settle(p, fullHost, false); err == nil || err.Error() != want+": not supported yet" {
-		t.Errorf("Settle: %v", err)
-	}
-	if got := Unsupported(example()); len(got) > 0 {
-		t.Errorf("a plain process is unsupported: %q", got)
 	}
 }
 
