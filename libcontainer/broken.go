@@ -3,8 +3,11 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
@@ -22,18 +25,21 @@ func deleteBroken(root, id string, force bool, cause error) error {
 		return err
 	}
 	defer dir.release()
+	if _, _, cause = dir.read(); cause == nil { // a new container has taken the id before we had the lock
+		dir.release()
+		return Delete(root, id, force)
+	}
 	if !force {
 		return fmt.Errorf("%w (delete --force removes what is left)", cause)
 	}
-	raw, err := spec.ReadFile(dir.file(configFile))
-	if err != nil {
-		return dir.remove() // nothing is made before the configuration is kept
+	if _, err := os.Lstat(dir.file(verdictFile)); errors.Is(cause, errNoState) && errors.Is(err, fs.ErrNotExist) {
+		return dir.remove() // nothing is made before the journal is written: the cgroup may be somebody else's
 	}
-	s, _, err := spec.Parse(raw)
-	if err != nil {
-		return fmt.Errorf("delete %s: %w", id, err)
+	kept := keptConfig(dir)
+	if kept == nil {
+		return dir.remove() // what the default cgroup is called may be another's: nobody knows what this one was
 	}
-	group, err := groupOf(s, id)
+	group, err := groupOf(kept, id)
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", id, err)
 	}
@@ -44,4 +50,17 @@ func deleteBroken(root, id string, force bool, cause error) error {
 	}
 	c := &Container{dir: dir, state: &State{ID: id, Cgroup: facts}}
 	return c.destroy()
+}
+
+// keptConfig returns the configuration as it was at create, nil if it cannot be read.
+func keptConfig(dir *stateDir) *specs.Spec {
+	raw, err := spec.ReadFile(dir.file(configFile))
+	if err != nil {
+		return nil
+	}
+	s, _, err := spec.Parse(raw)
+	if err != nil {
+		return nil
+	}
+	return s
 }

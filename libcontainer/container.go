@@ -11,6 +11,7 @@ import (
 	"sort"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
 )
@@ -46,6 +47,10 @@ func loadLocked(root, id string, how int, opts []Option) (*Container, error) {
 		return nil, err
 	}
 	s, complete, err := dir.read()
+	if errors.Is(err, errNoState) && dir.empty() { // its create was killed before anything was made
+		unix.Rmdir(dir.path)
+		err = ErrNotExist
+	}
 	if err != nil {
 		dir.release()
 		return nil, err

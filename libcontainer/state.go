@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"skep/cgroups"
 	"skep/nsenter/plan"
+	"skep/spec"
 )
 
 // State is what the state directory says about a container: facts, never a status. The file is called journal.json
@@ -58,26 +60,45 @@ type stateDir struct {
 
 func (d *stateDir) file(name string) string { return filepath.Join(d.path, name) }
 
-// makeStateDir makes and locks the directory of a new container: mkdir decides which of two creates wins.
+// makeStateDir makes and locks the directory of a new container. Of several creates the first to lock it while it is
+// empty wins: what a create leaves that was killed right after mkdir, or before it had the lock, takes no id away.
 func makeStateDir(root, id string) (*stateDir, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("state root: %w", err)
 	}
-	for {
-		d := &stateDir{path: filepath.Join(root, id)}
-		if err := os.Mkdir(d.path, 0o711); err != nil {
-			if errors.Is(err, fs.ErrExist) {
-				return nil, ErrExist
-			}
+	d := &stateDir{path: filepath.Join(root, id)}
+	for range 100 { // a delete may take the empty directory for a leftover: make it anew
+		err := os.Mkdir(d.path, 0o711)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		switch err := d.acquire(unix.LOCK_EX); {
-		case err == nil:
+		switch lockErr := d.acquire(unix.LOCK_EX | unix.LOCK_NB); {
+		case errors.Is(lockErr, ErrNotExist):
+			continue
+		case lockErr == nil && d.empty():
 			return d, nil
-		case !errors.Is(err, ErrNotExist): // a delete took the empty directory for a leftover: make it anew
-			return nil, err
+		case lockErr == nil, errors.Is(lockErr, unix.EWOULDBLOCK):
+			d.release()
+			return nil, ErrExist
+		case err == nil:
+			unix.Rmdir(d.path) // only if nobody else has begun to use it
+			return nil, lockErr
+		default:
+			return nil, lockErr
 		}
 	}
+	return nil, ErrExist // a file, or a link to nowhere, of that name
+}
+
+// empty reports whether nothing is in the directory. It takes no lock, which a create could run into.
+func (d *stateDir) empty() bool {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return err == io.EOF
 }
 
 // acquire locks the directory and makes sure that it is still the one at its path: the lock of a directory that
@@ -144,10 +165,34 @@ func (d *stateDir) writeState(name string, s *State) error {
 	return d.write(name, b)
 }
 
-// read returns the state, and whether create has completed.
+// read returns the state, and whether create has completed. A directory with nothing in it is no container; nor is
+// one without a state that is locked, because its create or delete is at work.
 func (d *stateDir) read() (s *State, complete bool, err error) {
+	s, complete, err = d.readFiles()
+	if !errors.Is(err, errNoState) || d.lock != nil {
+		return s, complete, err
+	}
+	if d.empty() {
+		return nil, false, ErrNotExist
+	}
+	probe := &stateDir{path: d.path}
+	err = probe.acquire(unix.LOCK_SH | unix.LOCK_NB)
+	defer probe.release()
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, false, ErrNotExist
+	case err != nil:
+		return nil, false, err
+	}
+	return probe.readFiles() // what was at work may have ended between the two
+}
+
+// errNoState means a directory without a state in it.
+var errNoState = errors.New("no state in it")
+
+func (d *stateDir) readFiles() (s *State, complete bool, err error) {
 	for _, name := range [...]string{stateFile, journalFile} {
-		raw, err := os.ReadFile(d.file(name))
+		raw, err := spec.ReadFile(d.file(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -166,7 +211,7 @@ func (d *stateDir) read() (s *State, complete bool, err error) {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return nil, false, ErrNotExist
 	}
-	return nil, false, fmt.Errorf("%s: no state in it", d.path)
+	return nil, false, fmt.Errorf("%s: %w", d.path, errNoState)
 }
 
 // remove removes the directory with what is in it.

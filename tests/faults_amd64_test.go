@@ -1,0 +1,161 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// strikeAll strikes a command at every step-th point, one run for each, until
+// a run comes through unharmed.
+func strikeAll(t *testing.T, step int, strike func(n int) (struck bool)) {
+	t.Helper()
+	const enough = 1000
+	for n := 1; n < enough; n += step {
+		if struck := strike(n); !struck {
+			if n == 1 {
+				t.Error("the fault did not strike")
+			}
+			return
+		}
+		if t.Failed() {
+			t.Fatalf("at point %d", n)
+		}
+	}
+	t.Errorf("the command does not end within %d calls", enough)
+}
+
+// checkGone checks that nothing is left of a container after the command that
+// was to see to that.
+func (r *ociRuntime) checkGone(b bundle, id string) {
+	r.t.Helper()
+	for _, e := range r.entries() {
+		r.t.Errorf("left in the runtime's root: %s", e)
+	}
+	for _, dir := range cgroupsOf(b) {
+		r.t.Errorf("left: cgroup %s", dir)
+	}
+	if res := r.do("state", id); res.code != 1 || !strings.Contains(res.stderr, "does not exist") {
+		r.t.Errorf("state: exit %d, %s%s", res.code, res.stdout, res.stderr)
+	}
+	eventually(r.t, "no process is left", func() bool { return len(descendants()) == 0 })
+}
+
+// cgroupsOf lists the directories of the bundle's container in all
+// hierarchies.
+func cgroupsOf(b bundle) []string {
+	var found []string
+	for _, root := range suite.cgroups {
+		path := filepath.Join(root.dir, b.cgroup)
+		if _, err := os.Lstat(path); err == nil {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+// checkAbandoned looks at what a killed command has left, and removes it.
+func (r *ociRuntime) checkAbandoned(b bundle, id string) {
+	r.t.Helper()
+	if res := r.do("list", "--quiet"); res.code != 0 {
+		r.t.Errorf("list: exit %d, %s", res.code, res.stderr)
+	}
+	if res := r.do("state", id); res.code != 0 {
+		checkError(r.t, "state", res.stderr, id)
+	}
+	if res := r.do("delete", "--force", id); res.code != 0 || res.stderr != "" {
+		r.t.Errorf("delete --force: exit %d, %s", res.code, res.stderr)
+	}
+	r.checkGone(b, id)
+}
+
+// OPD-08 OPD-06: whenever create is killed, delete --force removes what there
+// is, and the id is free.
+func TestCreateKilledAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t), r.id()
+	strikeAll(t, 1, func(n int) bool {
+		res, struck := r.trace(fault{n: n, kill: true}, "create", "--bundle", b.dir, id)
+		if !struck && res.code != 0 {
+			t.Errorf("create: exit %d, %s", res.code, res.stderr)
+		}
+		r.checkAbandoned(b, id)
+		return struck
+	})
+}
+
+// OPD-08: the same for run, from its start on; what comes before is create.
+func TestRunKilledAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t, args("/bin/true")), r.id()
+	strikeAll(t, 1, func(n int) bool {
+		_, struck := r.trace(fault{n: n, kill: true, from: unix.SYS_PIDFD_OPEN}, "run", "--bundle", b.dir, id)
+		r.checkAbandoned(b, id)
+		return struck
+	})
+}
+
+// OPD-08: what a killed delete has begun is finished by the next one.
+func TestDeleteKilledAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t), r.id()
+	strikeAll(t, 2, func(n int) bool {
+		r.ok("run", "--detach", "--bundle", b.dir, id)
+		_, struck := r.trace(fault{n: n, kill: true}, "delete", "--force", id)
+		r.checkAbandoned(b, id)
+		return struck
+	})
+}
+
+// ERR-01 ERR-03 OPC-08: whatever create cannot do, it says so and leaves
+// nothing; what it can do without is no error.
+func TestCreateFailsAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t, args("/bin/true")), r.id()
+	strikeAll(t, 2, func(n int) bool {
+		res, struck := r.trace(fault{n: n, errno: unix.EMFILE, on: isOpen}, "create", "--bundle", b.dir, id)
+		switch res.code {
+		case 0:
+			r.ok("start", id)
+			r.ok("delete", "--force", id)
+		case 1:
+			checkError(t, "create", res.stderr, id)
+		default:
+			t.Errorf("create: exit %d, %s", res.code, res.stderr)
+		}
+		r.checkGone(b, id)
+		return struck
+	})
+}
+
+// ERR-01 ERR-03: init can be killed at any time, for lack of memory say.
+func TestInitKilledAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t), r.id()
+	strikeAll(t, 1, func(n int) bool {
+		res, struck := r.trace(fault{n: n, do: killChildren, from: unix.SYS_SOCKETPAIR}, "create", "--bundle", b.dir, id)
+		switch res.code {
+		case 0: // it was already waiting for start
+			r.ok("state", id)
+			r.ok("delete", "--force", id)
+		case 1:
+			checkError(t, "create", res.stderr, id, "killed")
+		default:
+			t.Errorf("create: exit %d, %s", res.code, res.stderr)
+		}
+		r.checkGone(b, id)
+		return struck
+	})
+}
+
+// killChildren kills what a process has forked.
+func killChildren(parent int) {
+	for _, p := range processes() {
+		if p.parent == parent {
+			_ = unix.Kill(p.pid, unix.SIGKILL) // gone already is as good
+		}
+	}
+}
