@@ -178,9 +178,7 @@ func (c *compiler) attachPoint() string {
 // workingDirectory makes process.cwd when it is missing, before anything turns read-only.
 func (c *compiler) workingDirectory() {
 	if p := c.spec.Process; p != nil && path.Clean(p.Cwd) != "/" {
-		at := plan.In(path.Clean(p.Cwd))
-		at.Instead = dangling(c.host.RootDir, at.Name)
-		c.add("process.cwd", plan.Mkdirs{At: at})
+		c.add("process.cwd", plan.Mkdirs{At: plan.In(path.Clean(p.Cwd))})
 	}
 }
 
