@@ -27,7 +27,7 @@ type Options struct {
 	// Cgroup is a descriptor of a v2 cgroup directory to be cloned into, or -1. It costs no wait, where writing a
 	// pid into cgroup.procs waits some 10 ms for an RCU grace period.
 	Cgroup int
-	// TempDir holds the image where executable memfds are forbidden.
+	// TempDir holds the image where executable memfds are forbidden; where it is mounted noexec, /var/tmp or /tmp does.
 	TempDir string
 }
 

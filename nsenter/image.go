@@ -15,9 +15,12 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -86,7 +89,7 @@ func machine() uint16 {
 func sealed(tmp string) (int, error) {
 	fd, err := memfd("skep-init", unix.MFD_EXEC)
 	if err == unix.EACCES { // vm.memfd_noexec=2
-		return unlinked(tmp)
+		return unlinked(tmp, "/var/tmp", "/tmp")
 	}
 	if err != nil {
 		return -1, fmt.Errorf("memfd_create: %w", err)
@@ -113,18 +116,39 @@ func memfd(name string, exec int) (int, error) {
 	return fd, err
 }
 
-// unlinked keeps the image in an unnamed file, reopened read-only because execve refuses a file that is open for
-// writing.
-func unlinked(dir string) (int, error) {
+// unlinked keeps the image in an unnamed file, in the first of the directories that lets it be executed: the state
+// directory is usually below /run, which distributions mount noexec.
+func unlinked(dirs ...string) (int, error) {
+	reasons := make([]string, len(dirs))
+	for i, dir := range dirs {
+		fd, err := unlinkedIn(dir)
+		if err == nil {
+			return fd, nil
+		}
+		reasons[i] = dir + ": " + err.Error()
+	}
+	return -1, fmt.Errorf("no executable file for init: memfds may not be executed here (vm.memfd_noexec), and no unnamed file can be in %s",
+		strings.Join(reasons, "; "))
+}
+
+// unlinkedIn reopens the file read-only: execve refuses one that is open for writing.
+func unlinkedIn(dir string) (int, error) {
 	w, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o500)
 	if err != nil {
-		return -1, fmt.Errorf("executable memfds are forbidden here (vm.memfd_noexec), and no unnamed file in %s: %w", dir, err)
+		return -1, err
 	}
 	defer unix.Close(w)
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(w, &st); err != nil {
+		return -1, err
+	}
+	if st.Flags&unix.ST_NOEXEC != 0 {
+		return -1, errors.New("mounted noexec")
+	}
 	if err := fill(w, image()); err != nil {
 		return -1, err
 	}
-	return unix.Open(fmt.Sprintf("/proc/self/fd/%d", w), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return unix.Open("/proc/self/fd/"+strconv.Itoa(w), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
 func fill(fd int, b []byte) error {

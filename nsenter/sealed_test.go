@@ -101,10 +101,10 @@ func rollup(t *testing.T, c *Child, name string) int {
 	return 0
 }
 
-// TestUnlinked executes the image from an unnamed file.
+// TestUnlinked executes the image from an unnamed file, in the only directory of several that allows it.
 func TestUnlinked(t *testing.T) {
 	dir := t.TempDir()
-	fd, err := unlinked(dir)
+	fd, err := unlinked("/no/such", "/proc", noexec(t), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,10 +131,31 @@ func TestUnlinked(t *testing.T) {
 }
 
 func TestUnlinkedNowhere(t *testing.T) {
-	_, err := unlinked("/proc")
-	if err == nil || !strings.Contains(err.Error(), "vm.memfd_noexec") || !strings.Contains(err.Error(), "/proc") {
-		t.Errorf("got %v", err)
+	_, err := unlinked("/proc", noexec(t), "/no/such")
+	for _, want := range []string{"vm.memfd_noexec", "/proc: ", ": mounted noexec; ", "/no/such: no such file or directory"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
 	}
+}
+
+// noexec is a directory on which nothing can be executed, as Debian mounts /run.
+func noexec(t *testing.T) string {
+	t.Helper()
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		t.Fatal(err)
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(mount) })
+	return "/proc/self/fd/" + strconv.Itoa(mount)
 }
 
 // TestMemfdOlderKernel asks for an executability that this kernel does not know, as kernels before 6.3 know none.
