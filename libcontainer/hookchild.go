@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -125,9 +126,12 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 		p.Add(plan.TimerSlack{Nanoseconds: slack})
 	}
 	if h.at.inside() && spec.FindNamespace(h.spec.Linux, specs.UserNamespace) != nil {
-		uid, gid := firstIDs(h.spec.Linux)
-		p.Add(plan.SetIDs{UID: uid, GID: gid, KeepGroups: os.Geteuid() != 0})
-		if uid != 0 { // the steps to come still need what the change has made ineffective
+		root, err := h.root()
+		if err != nil {
+			return nil, err
+		}
+		p.Add(root)
+		if root.UID != 0 { // the steps to come still need what the change has made ineffective
 			p.Add(plan.RaiseCaps{Permitted: processHost(h.spec).Grantable})
 		}
 	}
@@ -146,6 +150,22 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 	}
 	p.Add(plan.Exec{Path: h.Path, Args: args, Env: h.environment()})
 	return p, nil
+}
+
+// root makes the hook the root of the container's user namespace, or the first of its ids. A namespace that was joined
+// has mappings of its own: those of init count.
+func (h *hook) root() (plan.SetIDs, error) {
+	dir := "/proc/" + strconv.Itoa(h.container.state.Init.Pid) + "/"
+	uids, err := readIDMap(dir + "uid_map")
+	if err != nil {
+		return plan.SetIDs{}, err
+	}
+	gids, err := readIDMap(dir + "gid_map")
+	if err != nil {
+		return plan.SetIDs{}, err
+	}
+	setgroups, err := os.ReadFile(dir + "setgroups")
+	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: string(setgroups) == "deny\n"}, err
 }
 
 // workingDirectory is the bundle wherever it is in sight.

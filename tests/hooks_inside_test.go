@@ -139,6 +139,52 @@ func TestHookNamespaces(t *testing.T) {
 	}
 }
 
+// Hooks inside follow the container into the namespaces of others, too.
+func TestHookNamespacesJoined(t *testing.T) {
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100_000, Size: 65_536}}
+	for name, kinds := range map[string][]specs.LinuxNamespaceType{
+		"pid":  {specs.NetworkNamespace, specs.PIDNamespace, specs.TimeNamespace},
+		"user": {specs.UserNamespace, specs.NetworkNamespace, specs.IPCNamespace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRuntime(t)
+			b := newBundle(t, args("/bin/sleep", "1000"))
+			var pid int
+			if name == "user" {
+				pid = holder(t, unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWIPC, ids)
+				b.chown(100_000, 100_000)
+			} else {
+				pid = holder(t, unix.CLONE_NEWNET|unix.CLONE_NEWPID, nil)
+			}
+			for _, kind := range kinds {
+				path := procPath(pid, "ns/"+namespaceFiles[kind])
+				if kind == specs.TimeNamespace {
+					path = ""
+				}
+				namespace(kind, path)(b.spec)
+			}
+			if err := unix.Chmod(b.rootfs, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range hookLists()[2:4] {
+				addHooks(b, l, shHook("for n in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$n; done >"+l.file(b, l.name)))
+			}
+			c := r.runDetached(b)
+			var want []string
+			for _, f := range []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"} {
+				want = append(want, namespaceOf(t, c.pid, f))
+			}
+			for _, l := range hookLists()[2:4] {
+				if got := strings.Fields(readFile(t, filepath.Join(b.rootfs, l.name))); !slices.Equal(got, want) {
+					t.Errorf("%s: in %v, want %v", l.name, got, want)
+				}
+			}
+			c.stop()
+			c.delete()
+		})
+	}
+}
+
 // HKW-03: the path is the host's, and the host's tree is in sight beside the
 // container's mounts. HKW-04: the path is the image's. HKW-09: both are in the
 // container's cgroups.
