@@ -65,10 +65,10 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if b.spec.Linux == nil {
 		b.spec.Linux = &specs.Linux{}
 	}
-	if err := b.designProcess(id, o); err != nil {
+	if err := unsupported(b.spec); err != nil {
 		return nil, err
 	}
-	if err := unsupported(b.spec); err != nil {
+	if err := b.designProcess(id, o); err != nil {
 		return nil, err
 	}
 	if err := b.openRoot(); err != nil {

@@ -80,7 +80,7 @@ func (a *app) command() *cli.App {
 		Action:                    a.noCommand,
 		Commands: []*cli.Command{
 			a.createCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-			a.runCommand(), a.listCommand(), a.specCommand(), a.planCommand(),
+			a.runCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.featuresCommand(),
 		},
 	}
 }
