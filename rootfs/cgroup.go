@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -67,8 +66,7 @@ func (c *compiler) cgroupV1(m *mount) {
 func (c *compiler) hierarchy(m *mount, hierarchy string, attr uint64) {
 	name, named := strings.CutPrefix(hierarchy, "name=")
 	controllers := strings.Split(hierarchy, ",")
-	to := m.at
-	to.Name = path.Join(m.at.Name, name)
+	to := m.at.Below(name)
 	if c.has(specs.CgroupNamespace) {
 		params := controllers
 		if named {
@@ -83,8 +81,6 @@ func (c *compiler) hierarchy(m *mount, hierarchy string, attr uint64) {
 		return
 	}
 	for _, controller := range controllers {
-		link := m.at
-		link.Name = path.Join(m.at.Name, controller)
-		c.add(m.item, plan.Symlink{Target: name, At: link})
+		c.add(m.item, plan.Symlink{Target: name, At: m.at.Below(controller)})
 	}
 }

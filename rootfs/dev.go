@@ -74,7 +74,7 @@ func (c *compiler) devices() {
 // instead, with the owner and the mode that it has there.
 func (c *compiler) node(item string, d *specs.LinuxDevice) {
 	name := path.Clean(d.Path)
-	to := plan.In(name)
+	to := c.place(name)
 	if strings.HasPrefix(name, "/dev/") {
 		to = plan.Real(name)
 	}

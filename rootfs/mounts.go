@@ -41,7 +41,7 @@ func (c *compiler) mounts() error {
 		m.item = at("mounts", i, m.Destination)
 		var err error
 		if m.opt, err = spec.ParseMountOptions(m.Options); err == nil {
-			m.at = destination(&m)
+			m.at = c.destination(&m)
 			err = c.mount(&m)
 		}
 		if err != nil {
@@ -53,7 +53,7 @@ func (c *compiler) mounts() error {
 
 // destination lets no symlink of the image choose where the mounts go that the runtime and the masks rely on
 // (CVE-2019-19921, CVE-2026-41579).
-func destination(m *mount) plan.Path {
+func (c *compiler) destination(m *mount) plan.Path {
 	name := path.Clean("/" + m.Destination)
 	switch {
 	case name == "/proc", name == "/sys", name == "/dev":
@@ -61,7 +61,16 @@ func destination(m *mount) plan.Path {
 	case !m.opt.Bind && (m.Type == "proc" || m.Type == "sysfs"):
 		return plan.Real(name)
 	}
-	return plan.In(name)
+	return c.place(name)
+}
+
+// place is where a mount may go, missing or not. Below /proc validation has let only harmless files pass; through a
+// symlink nothing gets there.
+func (c *compiler) place(name string) plan.Path {
+	p := plan.In(name)
+	p.Instead = dangling(c.host.RootDir, name)
+	p.NoProcfs = !strings.HasPrefix(name, "/proc/")
+	return p
 }
 
 func (c *compiler) mount(m *mount) error {
@@ -233,9 +242,9 @@ func (c *compiler) hostSysfs(m *mount) {
 }
 
 // ownsNetwork tells whether init may mount sysfs: without a user namespace it may, in one it needs a network
-// namespace of its own. Of joined ones it is assumed that both belong together.
+// namespace that belongs to that.
 func (c *compiler) ownsNetwork() bool {
 	user := spec.FindNamespace(c.linux, specs.UserNamespace)
 	network := spec.FindNamespace(c.linux, specs.NetworkNamespace)
-	return user == nil || network != nil && (network.Path == "" || user.Path != "")
+	return user == nil || network != nil && (network.Path == "" || user.Path != "" && !c.host.ForeignNetwork)
 }

@@ -38,6 +38,9 @@ type Host struct {
 	// there.
 	IsDir func(path string) (bool, error)
 
+	// ForeignNetwork says that the network namespace that is joined does not belong to the user namespace that is.
+	ForeignNetwork bool
+
 	// UserNamespace opens the user namespace that maps ids like this: a new one, or without mappings the container's.
 	// It is called when phases are played, after the container's exists. Its caller closes the descriptor.
 	UserNamespace func(uids, gids []specs.LinuxIDMapping) (fd int, err error)
@@ -178,7 +181,9 @@ func (c *compiler) attachPoint() string {
 // workingDirectory makes process.cwd when it is missing, before anything turns read-only.
 func (c *compiler) workingDirectory() {
 	if p := c.spec.Process; p != nil && path.Clean(p.Cwd) != "/" {
-		c.add("process.cwd", plan.Mkdirs{At: plan.In(path.Clean(p.Cwd))})
+		at := plan.In(path.Clean(p.Cwd))
+		at.Instead = dangling(c.host.RootDir, at.Name)
+		c.add("process.cwd", plan.Mkdirs{At: at})
 	}
 }
 

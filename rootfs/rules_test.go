@@ -37,7 +37,10 @@ func TestRefusals(t *testing.T) {
 		{withMount(idmapped(bind("/srv", "/x", "remount"))), "mounts[7] /x: the owners of a mount that is in use already cannot be mapped"},
 		{withMount(idmapped(specs.Mount{Destination: "/x", Type: "ext4", Options: []string{"iversion"}})),
 			"mounts[7] /x: a ext4 with such options is mounted at once, and its owners cannot be mapped"},
-		{func(s *specs.Spec, h *rootfs.Host) { h.Privileged = false; withMount(idmapped(bind("/srv", "/x")))(s, h) },
+		{func(s *specs.Spec, h *rootfs.Host) {
+			h.Privileged = false
+			withMount(idmapped(bind("/srv", "/x")))(s, h)
+		},
 			"mounts[7] /x: only the host's root can map the owners of a bind mount"},
 		{func(s *specs.Spec, h *rootfs.Host) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
@@ -98,6 +101,10 @@ func TestSteps(t *testing.T) {
 		"MNT-25 both joined": {func(s *specs.Spec, _ *rootfs.Host) {
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.UserNamespace, Path: "/u"}, {Type: specs.NetworkNamespace, Path: "/n"}}
 		}, []string{"new sysfs ro ro nosuid nodev noexec → mount"}},
+		"MNT-25 both joined, of different owners": {func(s *specs.Spec, h *rootfs.Host) {
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.UserNamespace, Path: "/u"}, {Type: specs.NetworkNamespace, Path: "/n"}}
+			h.ForeignNetwork = true
+		}, []string{"open  clone of /sys and all below, ro nosuid nodev noexec slave recursively → input1"}},
 		"SYS-04 domainname in a user namespace": {func(s *specs.Spec, _ *rootfs.Host) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, user)
 			s.Linux.Sysctl = map[string]string{"kernel.domainname": "example.org"}

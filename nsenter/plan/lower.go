@@ -298,14 +298,16 @@ func (g *Program) Fault(index int, errno unix.Errno) (*StepError, Slot, bool) {
 	}
 	step, _ := unwrap(e.Step)
 	if x, ok := step.(explainer); ok {
-		e.Detail = x.explain(errno)
+		e.Detail = x.explain(e.Call, errno)
 	}
 	context := r.nr == unix.SYS_FSCONFIG || r.nr == unix.SYS_FSMOUNT
 	return e, Slot(r.args[0]), context && r.kind(0) == slotValue
 }
 
 // An explainer is a step that knows what an errno means for it, where the errno alone would not say.
-type explainer interface{ explain(unix.Errno) string }
+type explainer interface {
+	explain(call string, errno unix.Errno) string
+}
 
 type note string
 

@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"path"
 	"strconv"
 	"strings"
 
@@ -126,6 +127,11 @@ type Path struct {
 	Root   Slot
 	Name   string
 	Strict bool // no component may be a symlink
+	// Instead is made where Name ends in a symlink that leads nowhere: what it leads to, as far as it is known.
+	Instead string
+	// NoProcfs refuses a place on a procfs, where mounts could redirect what runtimes and security modules write
+	// (CVE-2019-16884).
+	NoProcfs bool
 }
 
 // In returns the path name below the container's root.
@@ -134,6 +140,12 @@ func In(name string) Path { return Path{Root: Root, Name: name} }
 // Real returns the path name below the container's root, none of whose components may be a symlink: where /proc,
 // /sys and /dev go, an image's symlink must not choose (CVE-2019-19921).
 func Real(name string) Path { return Path{Root: Root, Name: name, Strict: true} }
+
+// Below returns the path of a name in the directory p, which exists.
+func (p Path) Below(name string) Path {
+	p.Name, p.Instead = path.Join(p.Name, name), ""
+	return p
+}
 
 func (p Path) String() string {
 	if p.Root == Root {

@@ -39,18 +39,62 @@ func (l *Lowering) resolve(p Path, make Make, into Slot) {
 		flags |= unix.O_DIRECTORY
 	}
 	opened := l.open(p, flags, into)
-	if make == Nothing {
+	if make != Nothing {
+		opened.Tolerate(unix.ENOENT)
+		exists := l.holds(into)
+		l.make(p, make, into)
+		exists.SkipHere(0)
+	}
+	if p.NoProcfs {
+		l.refuseProcfs(into)
+	}
+}
+
+// holds succeeds if a slot holds a descriptor, and does nothing.
+func (l *Lowering) holds(s Slot) call {
+	return l.Call(unix.SYS_FCNTL, Value(s), Imm(unix.F_SETFD), Imm(unix.FD_CLOEXEC)).Tolerate(unix.EBADF)
+}
+
+// make makes p, or where a symlink in it leads nowhere, what is to be made instead.
+func (l *Lowering) make(p Path, make Make, into Slot) {
+	opens := l.create(p, make, into)
+	if p.Instead == "" {
 		return
 	}
-	opened.Tolerate(unix.ENOENT)
-	exists := l.Call(unix.SYS_FCNTL, Value(into), Imm(unix.F_SETFD), Imm(unix.FD_CLOEXEC)).Tolerate(unix.EBADF)
+	made := l.holds(into)
+	if deeper := opens[1:]; len(deeper) > 0 { // the directory before is still open, in one of the two
+		for _, c := range deeper {
+			c.SkipHere(unix.ENOENT)
+		}
+		Close{[]Slot{into, scratchC}}.Lower(l)
+	}
+	opens[0].SkipHere(unix.ENOENT)
+	p.Name = p.Instead
 	l.create(p, make, into)
-	exists.SkipHere(0)
+	made.SkipHere(0)
+}
+
+// refuseProcfs fails with EPERM if a slot holds a file of a procfs.
+func (l *Lowering) refuseProcfs(s Slot) {
+	buf := l.scratch(statfsSize)
+	l.Call(unix.SYS_FSTATFS, Value(s), offset(buf))
+	isProcfs := l.Call(expect, offset(buf), Flags(uint64(^uint32(0))), Flags(unix.PROC_SUPER_MAGIC), Imm(int(unix.EPERM)))
+	l.expect(buf, 0, 1, unix.EPERM) // never so
+	isProcfs.SkipHere(unix.EPERM)
+}
+
+// resolveParent opens the directory of p, made if it is missing, and returns the name in it.
+func (l *Lowering) resolveParent(p Path, into Slot) (base string) {
+	dir, base := path.Split(p.Name)
+	p.Name, p.Instead = path.Clean(dir), ""
+	l.resolve(p, Directory, into)
+	return base
 }
 
 // create makes p component by component, each below the descriptor of the one before, which has been resolved
-// anew below the root: a symlink in the way is followed inside the root, a racing one cannot lead out of it.
-func (l *Lowering) create(p Path, make Make, into Slot) {
+// anew below the root: a symlink in the way is followed inside the root, a racing one cannot lead out of it. It
+// returns the calls that fail with ENOENT where a symlink leads nowhere.
+func (l *Lowering) create(p Path, make Make, into Slot) (opens []call) {
 	names := strings.Split(strings.Trim(path.Clean("/"+p.Name), "/"), "/")
 	slots := [2]Slot{into, scratchC}
 	parent := p.Root
@@ -65,12 +109,13 @@ func (l *Lowering) create(p Path, make Make, into Slot) {
 			l.Call(unix.SYS_MKDIRAT, Value(parent), l.String(name), Imm(0o755)).Tolerate(unix.EEXIST)
 		}
 		next := slots[(len(names)-1-i)%2]
-		l.open(prefix, flags, next)
+		opens = append(opens, l.open(prefix, flags, next))
 		if parent != p.Root {
 			l.Call(unix.SYS_CLOSE, Value(parent))
 		}
 		parent = next
 	}
+	return opens
 }
 
 // Mkdirs makes a directory, 0755, with its parents.
@@ -95,10 +140,7 @@ type Mknod struct {
 // Lower works below a descriptor of the node's directory, so that a symlink put in its place (CVE-2026-41579)
 // changes nothing.
 func (s Mknod) Lower(l *Lowering) {
-	dir, base := path.Split(s.At.Name)
-	at := s.At
-	at.Name = path.Clean(dir)
-	l.resolve(at, Directory, scratchB)
+	base := l.resolveParent(s.At, scratchB)
 	name := l.String(base)
 	made := l.Call(unix.SYS_MKNODAT, Value(scratchB), name, Flags(uint64(s.Mode)),
 		Flags(unix.Mkdev(s.Major, s.Minor))).Tolerate(unix.EEXIST)
@@ -156,10 +198,7 @@ type Symlink struct {
 
 // Lower works below a descriptor of the link's directory.
 func (s Symlink) Lower(l *Lowering) {
-	dir, base := path.Split(s.At.Name)
-	at := s.At
-	at.Name = path.Clean(dir)
-	l.resolve(at, Directory, scratchB)
+	base := l.resolveParent(s.At, scratchB)
 	if s.Replace {
 		l.Call(unix.SYS_UNLINKAT, Value(scratchB), l.String(base), Imm(0)).Tolerate(unix.ENOENT)
 	}

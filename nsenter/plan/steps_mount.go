@@ -97,6 +97,8 @@ func (s ClassicMount) String() string {
 	return "mount " + s.Type + " " + s.Data + " → " + s.At.String()
 }
 
+func (ClassicMount) explain(call string, errno unix.Errno) string { return explainPlace(call, errno) }
+
 // Attach moves a detached mount to its place, making the place first if it is missing.
 type Attach struct {
 	Mount Slot
@@ -115,6 +117,16 @@ func (s Attach) Lower(l *Lowering) {
 	}
 }
 func (s Attach) String() string { return "attach " + s.Mount.String() + " → " + s.At.String() }
+
+func (Attach) explain(call string, errno unix.Errno) string { return explainPlace(call, errno) }
+
+// explainPlace says what is wrong with a destination.
+func explainPlace(call string, errno unix.Errno) string {
+	if call == "check" && errno == unix.EPERM {
+		return "nothing may be mounted on a procfs there"
+	}
+	return ""
+}
 
 func (l *Lowering) move(from, to Slot) call {
 	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
@@ -186,8 +198,8 @@ func (s MapOwners) String() string {
 	return "map the owners of " + s.Mount.String() + " by " + s.Namespace.String()
 }
 
-func (MapOwners) explain(errno unix.Errno) string {
-	if errno == unix.EINVAL {
+func (MapOwners) explain(call string, errno unix.Errno) string {
+	if call == "mount_setattr" && errno == unix.EINVAL {
 		return NoIDMaps
 	}
 	return ""
