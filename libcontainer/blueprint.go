@@ -77,10 +77,10 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if err := b.designCgroups(id, o); err != nil {
 		return nil, err
 	}
-	if b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o)); err != nil {
-		return nil, err
+	if err = b.designNamespaces(o); err == nil {
+		b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o))
 	}
-	if err := b.designNamespaces(o); err != nil {
+	if err != nil {
 		b.close()
 		return nil, err
 	}
@@ -189,7 +189,8 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		Cgroups:    b.group.Paths(),
 		NoPivot:    o.noPivot,
 
-		UserNamespace: b.owners.open,
+		UserNamespace:  b.owners.open,
+		ForeignNetwork: b.foreignNetwork(),
 		IsDir: func(path string) (bool, error) {
 			st, err := os.Stat(path)
 			return err == nil && st.IsDir(), err
@@ -216,10 +217,10 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 	if !b.stepwise() {
 		b.joinAll(p, func(*joined) bool { return true })
 	}
+	unshareAll(p, late)
 	if per := b.spec.Linux.Personality; per != nil {
 		domain, _ := spec.Personalities.Lookup(per.Domain)
 		p.Add(plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
-		unshareAll(p, late)
 	}
 	if m := b.spec.Linux.MemoryPolicy; m != nil {
 		p.Add(process.MemoryPolicy(m))
@@ -246,13 +247,13 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer b.close()
 	o.report(b.warnings)
 	phases := append(b.placement(), b.enter(tasksSources(b.group)))
 	phases = append(append(phases, b.mounts.Rootfs...), b.mounts.Pivot)
 	if p := b.spec.Process; p != nil {
 		filter, err := b.filter("")
 		if err != nil {
-			defer b.close()
 			return "", err
 		}
 		settle, warnings, err := process.Settle(p, b.process, filter != nil)

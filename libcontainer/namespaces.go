@@ -141,6 +141,12 @@ func (b *blueprint) joinedNamespace(t specs.LinuxNamespaceType) *joined {
 	return nil
 }
 
+// foreignNetwork tells whether the joined network namespace belongs to others than the joined user namespace.
+func (b *blueprint) foreignNetwork() bool {
+	network := b.joinedNamespace(specs.NetworkNamespace)
+	return network != nil && network.fd >= 0 && !network.inside
+}
+
 // makes tells whether the container gets a namespace of this type of its own.
 func (b *blueprint) makes(t specs.LinuxNamespaceType) bool {
 	ns := spec.FindNamespace(b.spec.Linux, t)

@@ -111,8 +111,13 @@ func allowed(key, ours string) bool {
 // where the host's side is looked at.
 func observeWith(t *testing.T, binary string, spec specs.Spec) observation {
 	t.Helper()
+	return observeScript(t, binary, spec, observe)
+}
+
+func observeScript(t *testing.T, binary string, spec specs.Spec, script string) observation {
+	t.Helper()
 	r := newRuntimeOf(t, binary)
-	b := recordedBundle(t, spec, args("/bin/sh", "-c", observe))
+	b := recordedBundle(t, spec, args("/bin/sh", "-c", script))
 	seen := make(observation)
 	res := r.run(b)
 	seen["exit code"] = fmt.Sprint(res.code)
