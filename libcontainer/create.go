@@ -17,6 +17,7 @@ import (
 	"skep/libcontainer/process"
 	"skep/nsenter"
 	"skep/nsenter/plan"
+	"skep/rootfs"
 )
 
 // Create makes a container of a bundle, up to the point where its program can be started (runtime.md#create). On an
@@ -127,7 +128,9 @@ func (c *creation) withoutCgroups(err error) error {
 	}
 	c.group = cgroups.Open(cgroups.Facts{})
 	c.state.Cgroup = cgroups.Facts{}
-	return nil
+	// The mounts have been compiled for cgroups that there will not be.
+	c.mounts, err = rootfs.Compile(c.spec, c.rootfsHost(c.options))
+	return err
 }
 
 func (c *creation) spawn() error {
