@@ -271,6 +271,7 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 	}
 	var text strings.Builder
 	b.printCgroups(&text)
+	printHooks(&text, b.spec.Hooks)
 	known := plan.SlotSet(0)
 	for _, p := range phases {
 		if _, err := plan.Lower(p, &known); err != nil {
@@ -305,7 +306,6 @@ func unsupported(s *specs.Spec) error {
 	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
 	add(len(l.NetDevices) > 0, "linux.netDevices")
-	add(l.MountLabel != "", "linux.mountLabel")
 	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")
 	if len(found) == 0 {
 		return nil

@@ -144,12 +144,16 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 		}
 		p.Add(process.Confine(h.spec.Process, processHost(h.spec), filter)...)
 	}
+	p.Add(hookExec(h.Hook, h.environment()))
+	return p, nil
+}
+
+func hookExec(h *specs.Hook, env []string) plan.Exec {
 	args := h.Args
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	p.Add(plan.Exec{Path: h.Path, Args: args, Env: h.environment()})
-	return p, nil
+	return plan.Exec{Path: h.Path, Args: args, Env: env}
 }
 
 // root makes the hook the root of the container's user namespace, or the first of its ids. A namespace that was joined

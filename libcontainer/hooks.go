@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -49,6 +50,15 @@ func hookNames(h *specs.Hooks) []string {
 		}
 	}
 	return names
+}
+
+// printHooks shows the hooks as a plan does.
+func printHooks(w *strings.Builder, h *specs.Hooks) {
+	for _, list := range spec.HookLists(h) {
+		for i := range list.Hooks {
+			w.WriteString("hook " + list.Name + "\n  " + hookExec(&list.Hooks[i], nil).String() + "\n")
+		}
+	}
 }
 
 // hooksAt returns the stored configuration if it has hooks at one of these points, else nil: a container without

@@ -303,3 +303,17 @@ func TestRecordedHooks(t *testing.T) {
 		t.Errorf("only %d recorded bundles have hooks", ran)
 	}
 }
+
+// plan shows the hooks, in the order in which they run.
+func TestHooksInPlan(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t)
+	var want []string
+	for _, l := range hookLists() {
+		addHooks(b, l, specs.Hook{Path: "/bin/" + l.name}, shHook("echo "+l.name))
+		want = append(want, "hook "+l.name, "  exec /bin/"+l.name+` ["/bin/`+l.name+`"]`, "hook "+l.name, `  exec /bin/sh ["sh" "-c" "echo `+l.name+`"]`)
+	}
+	if got := r.ok("plan", "--bundle", b.dir).stdout; !strings.Contains(got, strings.Join(want, "\n")) {
+		t.Errorf("the plan lacks\n%s\n%s", strings.Join(want, "\n"), got)
+	}
+}
