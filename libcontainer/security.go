@@ -34,8 +34,11 @@ func selinuxEnabled(sysfs string) bool {
 
 // designProcess finds out what the host lets the process have, and refuses what it does not.
 func (b *blueprint) designProcess(id string, o *options) error {
-	if b.spec.Linux.MountLabel != "" && !selinuxEnabled(sysfs) {
-		return errors.New("linux.mountLabel: SELinux is not enabled on this host")
+	if b.spec.Linux.MountLabel != "" {
+		if !selinuxEnabled(sysfs) {
+			return errors.New("linux.mountLabel: SELinux is not enabled on this host")
+		}
+		return errors.New("linux.mountLabel: not supported yet")
 	}
 	b.process = processHost(b.spec)
 	if o.planning {
@@ -48,8 +51,8 @@ func (b *blueprint) designProcess(id string, o *options) error {
 	if !o.noNewKeyring {
 		b.process.Keyring = "_ses." + id
 	}
-	b.process.AppArmor = p.ApparmorProfile != "" && appArmorEnabled(sysfs)
-	b.process.SELinux = p.SelinuxLabel != "" && selinuxEnabled(sysfs)
+	b.process.AppArmor = o.planning || p.ApparmorProfile != "" && appArmorEnabled(sysfs)
+	b.process.SELinux = o.planning || p.SelinuxLabel != "" && selinuxEnabled(sysfs)
 	if err := b.preserve(o); err != nil {
 		return err
 	}
