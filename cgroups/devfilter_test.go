@@ -138,7 +138,7 @@ func filterTests() []filterTest {
 			allowed: "c 6:1 rw,c 7:3 r", denied: "c 7:1 r,c 7:3 w,c 7:3 rw,b 6:1 r"},
 		{name: "only exceptions", rules: []string{"allow", "deny b 8:0 rw"},
 			allowed: "c 1:11 rw,b 8:1 rw,b 8:0 m", denied: "b 8:0 r,b 8:0 w,b 8:0 rm"},
-		{name: "nothing said before", rules: []string{"deny b *:0"}, allowed: "c 1:11 rw,b 8:1 rw,b 8:0 m", denied: "b 8:0 r,b 9:0 w"},
+		{name: "nothing said before", rules: []string{"allow b *:0"}, allowed: "b 8:0 r,b 9:0 w,c 9:9 m", denied: "c 1:11 rw,b 8:1 rw"},
 		{name: "the defaults stay", rules: []string{"deny", "deny c 1:3", "deny c *:* m"}, allowed: "c 1:3 rwm,c 9:9 m", denied: "c 9:9 r"},
 		{name: "some access of all kinds", rules: []string{"deny", "allow a *:* r", "deny a 8:* r"},
 			allowed: "c 1:11 r,b 9:0 r", denied: "c 1:11 w,c 8:0 r,b 8:0 r"},
@@ -183,7 +183,7 @@ func TestFilter(t *testing.T) {
 // nothing.
 func TestFilterNothing(t *testing.T) {
 	for _, lines := range [][]string{
-		{"allow"}, {"allow a *:* rwm"}, {"deny", "allow"}, {"allow c 1:3"}, {"deny c 1:3 r", "allow", "allow b 8:0"},
+		{"allow"}, {"allow a *:* rwm"}, {"deny", "allow"}, {"deny c 1:3 r", "allow", "allow b 8:0"},
 	} {
 		if w := compileFilter(t, lines...); w.program != nil || Needed([]Write{w}) {
 			t.Errorf("%q: %v", lines, w)
@@ -210,7 +210,7 @@ func TestFilterCovered(t *testing.T) {
 	if same := compileFilter(t, "deny", "allow c 1:* r").program; len(same) <= len(short) {
 		t.Error("a rule that counts is left out")
 	}
-	if w := compileFilter(t, "deny c 1:3"); w.program != nil {
+	if w := compileFilter(t, "allow", "deny c 1:3"); w.program != nil {
 		t.Error("a denial that a default rule takes back makes a program")
 	}
 }

@@ -45,6 +45,18 @@ var defaultDevices = [...]device{
 	{'c', 10, 200, rwm},
 }
 
+// everything is denied before the first rule, as the peers do: who lists what
+// is allowed means that nothing else is.
+var everything = device{'a', wildcard, wildcard, rwm}
+
+// beginsWithAll tells whether the first rule says itself what holds for all
+// devices.
+func beginsWithAll(rules []specs.LinuxDeviceCgroup) bool {
+	var quiet compiler // what is wrong with the rule is said where it is applied
+	d, ok := parseDevice(&quiet, "", rules[0])
+	return ok && d.isAll()
+}
+
 // devicesV1 writes the rules in their order, then the default ones. Without
 // any rule it writes nothing: a new cgroup has its parent's rules, which the
 // default ones could not widen, and an update must not touch those of a
@@ -53,9 +65,12 @@ func devicesV1(c *compiler, r *specs.LinuxResources) {
 	if len(r.Devices) == 0 {
 		return
 	}
-	// A new cgroup below the root allows everything. In a restricted parent
-	// only a first rule for all devices makes a known state.
-	s := deviceState{c: c, allowed: true}
+	// A new cgroup allows what its parent does; only a rule for all devices
+	// makes a known state.
+	s := deviceState{c: c, allowed: true, field: "devices"}
+	if !beginsWithAll(r.Devices) {
+		s.apply(everything, false)
+	}
 	for i, rule := range r.Devices {
 		s.field = "devices[" + strconv.Itoa(i) + "]"
 		if d, ok := parseDevice(c, s.field, rule); ok {
@@ -75,6 +90,9 @@ func devicesV2(c *compiler, r *specs.LinuxResources) {
 		return
 	}
 	var rules []deviceRule
+	if !beginsWithAll(r.Devices) {
+		rules = append(rules, deviceRule{everything, false})
+	}
 	for i, rule := range r.Devices {
 		if d, ok := parseDevice(c, "devices["+strconv.Itoa(i)+"]", rule); ok {
 			rules = append(rules, deviceRule{d, rule.Allow})
@@ -203,7 +221,7 @@ func (s *deviceState) write(d device, allow bool) {
 
 // isAll tells whether d means all that can be done with all devices.
 func (d device) isAll() bool {
-	return d == device{'a', wildcard, wildcard, rwm}
+	return d == everything
 }
 
 // within tells whether all nodes of d are nodes of e.
