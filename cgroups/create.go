@@ -89,19 +89,32 @@ func (g *Group) makeOne(d dir, parent, p string, needs []Write) error {
 	}
 	err := os.Mkdir(p, 0o755)
 	switch {
-	case err == nil:
-		if !slices.Contains(g.created, p) {
-			g.created = append(g.created, p)
-		}
-	case !errors.Is(err, unix.EEXIST):
+	case err == nil && p != d.path:
+		share(p)
+	case err != nil && !errors.Is(err, unix.EEXIST):
 		return err
-	case p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
+	case err != nil && p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
 		return fmt.Errorf("cgroup %s was made by somebody else at the same time", p)
+	}
+	if (err == nil || p != d.path && isShared(p)) && !slices.Contains(g.created, p) {
+		g.created = append(g.created, p)
 	}
 	if d.has("cpuset") {
 		return inheritCpuset(parent, p)
 	}
 	return nil
+}
+
+// sharedMark is on each directory that a container needed only on the way to its own. Others below it
+// outlive that container, and the last one to go removes it; what an administrator made has no mark and stays.
+const sharedMark = "user.skep.shared"
+
+// share marks a directory. Where it cannot be marked (Linux before 5.7), it stays behind if others use it.
+func share(p string) { _ = unix.Setxattr(p, sharedMark, []byte("1"), 0) }
+
+func isShared(p string) bool {
+	_, err := unix.Getxattr(p, sharedMark, nil)
+	return err == nil
 }
 
 // inheritCpuset fills an empty v1 cpuset, which no process can join, with what

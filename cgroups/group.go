@@ -16,8 +16,9 @@ type Facts struct {
 	// Paths maps a hierarchy's name ([Hierarchy.Name]) to the absolute
 	// directory of the container in it.
 	Paths map[string]string `json:"paths,omitempty"`
-	// Created are the absolute directories that did not exist before, parents
-	// before children. Only these may be removed.
+	// Created are the absolute directories that did not exist before, or that
+	// another container made for its own on the way, parents before children.
+	// Only these may be removed.
 	Created []string `json:"created,omitempty"`
 }
 
@@ -145,13 +146,14 @@ func (g *Group) V2Dir() string {
 // the container would hit the processes of somebody else.
 func (g *Group) Plan() (Facts, error) {
 	g.planned = nil
+	var planned []string
 	for _, d := range g.dirs {
-		missing, err := missingDirs(d)
+		dirs, missing, err := toMake(d)
 		if err != nil {
 			return Facts{}, err
 		}
-		g.planned = append(g.planned, missing...)
-		if len(missing) > 0 {
+		planned = append(planned, dirs...)
+		if missing {
 			continue
 		}
 		pids, err := procs(d.path)
@@ -165,7 +167,8 @@ func (g *Group) Plan() (Facts, error) {
 	if err := g.checkThawed(); err != nil {
 		return Facts{}, err
 	}
-	return Facts{Paths: g.Paths(), Created: slices.Clone(g.planned)}, nil
+	g.planned = planned
+	return Facts{Paths: g.Paths(), Created: slices.Clone(planned)}, nil
 }
 
 // checkThawed fails if the group is frozen: its first process would never run.
@@ -179,23 +182,22 @@ func (g *Group) checkThawed() error {
 	return nil
 }
 
-// missingDirs returns the directories on the way to d that do not exist,
-// parents first.
-func missingDirs(d dir) ([]string, error) {
-	var missing []string
+// toMake returns the directories on the way to d that Create makes or shares, parents first, and
+// whether d itself is missing.
+func toMake(d dir) (dirs []string, missing bool, err error) {
 	for p := d.path; p != d.mount; p = path.Dir(p) {
 		st, err := os.Lstat(p)
 		switch {
-		case err == nil && st.IsDir():
-			slices.Reverse(missing)
-			return missing, nil
-		case err == nil:
-			return nil, fmt.Errorf("cgroup %s is not a directory", p)
-		case !errors.Is(err, os.ErrNotExist):
-			return nil, err
+		case err == nil && !st.IsDir():
+			return nil, false, fmt.Errorf("cgroup %s is not a directory", p)
+		case err == nil && (p == d.path || !isShared(p)):
+			continue
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return nil, false, err
 		}
-		missing = append(missing, p)
+		missing = missing || p == d.path
+		dirs = append(dirs, p)
 	}
-	slices.Reverse(missing)
-	return missing, nil
+	slices.Reverse(dirs)
+	return dirs, missing, nil
 }

@@ -27,7 +27,7 @@ func TestCreateDuplicateID(t *testing.T) {
 func TestConcurrentCreates(t *testing.T) {
 	r := newRuntime(t)
 	id := r.id()
-	waits := make([]func() (result, error), 3)
+	waits := make([]func() (result, error), 8)
 	for i := range waits {
 		waits[i] = r.start(call{args: []string{"create", "--bundle", newBundle(t).dir, id}})
 	}
