@@ -92,12 +92,15 @@ func makeStateDir(root, id string) (*stateDir, error) {
 
 // empty reports whether nothing is in the directory. It takes no lock, which a create could run into.
 func (d *stateDir) empty() bool {
-	f, err := os.Open(d.path)
-	if err != nil {
-		return false
+	f := d.lock
+	if f == nil {
+		var err error
+		if f, err = os.Open(d.path); err != nil {
+			return false
+		}
+		defer f.Close()
 	}
-	defer f.Close()
-	_, err = f.Readdirnames(1)
+	_, err := f.Readdirnames(1)
 	return err == io.EOF
 }
 
@@ -214,5 +217,28 @@ func (d *stateDir) readFiles() (s *State, complete bool, err error) {
 	return nil, false, fmt.Errorf("%s: %w", d.path, errNoState)
 }
 
-// remove removes the directory with what is in it.
-func (d *stateDir) remove() error { return os.RemoveAll(d.path) }
+// remove removes the directory with what is in it, the state last: until then who finds the directory knows what it
+// is about. It needs no descriptor but the lock, because the lack of them may be what is being undone.
+func (d *stateDir) remove() error {
+	if _, err := d.lock.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	names, err := d.lock.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == stateFile || name == journalFile {
+			continue
+		}
+		if err := os.RemoveAll(d.file(name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range [...]string{stateFile, journalFile} {
+		if err := os.RemoveAll(d.file(name)); err != nil {
+			return err
+		}
+	}
+	return os.Remove(d.path)
+}

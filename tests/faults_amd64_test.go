@@ -1,9 +1,6 @@
 package tests
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -28,35 +25,6 @@ func strikeAll(t *testing.T, step int, strike func(n int) (struck bool)) {
 	t.Errorf("the command does not end within %d calls", enough)
 }
 
-// checkGone checks that nothing is left of a container after the command that
-// was to see to that.
-func (r *ociRuntime) checkGone(b bundle, id string) {
-	r.t.Helper()
-	for _, e := range r.entries() {
-		r.t.Errorf("left in the runtime's root: %s", e)
-	}
-	for _, dir := range cgroupsOf(b) {
-		r.t.Errorf("left: cgroup %s", dir)
-	}
-	if res := r.do("state", id); res.code != 1 || !strings.Contains(res.stderr, "does not exist") {
-		r.t.Errorf("state: exit %d, %s%s", res.code, res.stdout, res.stderr)
-	}
-	eventually(r.t, "no process is left", func() bool { return len(descendants()) == 0 })
-}
-
-// cgroupsOf lists the directories of the bundle's container in all
-// hierarchies.
-func cgroupsOf(b bundle) []string {
-	var found []string
-	for _, root := range suite.cgroups {
-		path := filepath.Join(root.dir, b.cgroup)
-		if _, err := os.Lstat(path); err == nil {
-			found = append(found, path)
-		}
-	}
-	return found
-}
-
 // checkAbandoned looks at what a killed command has left, and removes it.
 func (r *ociRuntime) checkAbandoned(b bundle, id string) {
 	r.t.Helper()
@@ -77,7 +45,7 @@ func (r *ociRuntime) checkAbandoned(b bundle, id string) {
 func TestCreateKilledAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t), r.id()
-	strikeAll(t, 1, func(n int) bool {
+	strikeAll(t, 2, func(n int) bool {
 		res, struck := r.trace(fault{n: n, kill: true}, "create", "--bundle", b.dir, id)
 		if !struck && res.code != 0 {
 			t.Errorf("create: exit %d, %s", res.code, res.stderr)
@@ -91,7 +59,7 @@ func TestCreateKilledAnywhere(t *testing.T) {
 func TestRunKilledAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t, args("/bin/true")), r.id()
-	strikeAll(t, 1, func(n int) bool {
+	strikeAll(t, 2, func(n int) bool {
 		_, struck := r.trace(fault{n: n, kill: true, from: unix.SYS_PIDFD_OPEN}, "run", "--bundle", b.dir, id)
 		r.checkAbandoned(b, id)
 		return struck
@@ -102,7 +70,7 @@ func TestRunKilledAnywhere(t *testing.T) {
 func TestDeleteKilledAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t), r.id()
-	strikeAll(t, 2, func(n int) bool {
+	strikeAll(t, 3, func(n int) bool {
 		r.ok("run", "--detach", "--bundle", b.dir, id)
 		_, struck := r.trace(fault{n: n, kill: true}, "delete", "--force", id)
 		r.checkAbandoned(b, id)
@@ -115,7 +83,7 @@ func TestDeleteKilledAnywhere(t *testing.T) {
 func TestCreateFailsAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t, args("/bin/true")), r.id()
-	strikeAll(t, 2, func(n int) bool {
+	strikeAll(t, 3, func(n int) bool {
 		res, struck := r.trace(fault{n: n, errno: unix.EMFILE, on: isOpen}, "create", "--bundle", b.dir, id)
 		switch res.code {
 		case 0:
@@ -135,7 +103,7 @@ func TestCreateFailsAnywhere(t *testing.T) {
 func TestInitKilledAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t), r.id()
-	strikeAll(t, 1, func(n int) bool {
+	strikeAll(t, 2, func(n int) bool {
 		res, struck := r.trace(fault{n: n, do: killChildren, from: unix.SYS_SOCKETPAIR}, "create", "--bundle", b.dir, id)
 		switch res.code {
 		case 0: // it was already waiting for start
