@@ -120,3 +120,16 @@ func fieldOf(t *testing.T, text, key string) int {
 	t.Fatalf("no %s in\n%s", key, text)
 	return 0
 }
+
+// CVE-2019-5736: where memfds may not be executed and the state is on a noexec mount, as Debian's /run is, init still
+// is a file of its own. Kernels before 6.3 execute any memfd.
+func TestStateNoexec(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/echo", "ran"))
+	const script = `mount -t tmpfs -o noexec tmpfs "$0"
+		f=/proc/sys/vm/memfd_noexec; [ ! -e $f ] || echo 2 >$f
+		"$@"`
+	// The sysctl is the pid namespace's.
+	wrap := []string{"unshare", "--pid", "--fork", "--mount-proc", "/bin/sh", "-ec", script, r.root}
+	wantLines(t, r.succeed(call{args: r.runLine(b), wrap: wrap}).stdout, "ran")
+}
