@@ -65,7 +65,7 @@ func linuxFeatures(b Build) *features.Linux {
 			SupportedFlags: b.SeccompFlags,
 		},
 		Apparmor:        &features.Apparmor{Enabled: &yes},
-		Selinux:         &features.Selinux{Enabled: &no},
+		Selinux:         &features.Selinux{Enabled: &yes},
 		IntelRdt:        &features.IntelRdt{Enabled: &no, Schemata: &no, Monitoring: &no},
 		MemoryPolicy:    &features.MemoryPolicy{Modes: MemoryPolicyModes.Names(), Flags: MemoryPolicyFlags.Names()},
 		MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
