@@ -16,7 +16,7 @@ import (
 
 // deleteBroken handles a container whose state cannot be read: an empty or truncated file, or a create killed
 // before its first write. What there was to make follows from the configuration, if that was kept.
-func deleteBroken(root, id string, force bool, cause error) error {
+func deleteBroken(root, id string, force bool, opts []Option, cause error) error {
 	if ValidateID(id) != nil || errors.Is(cause, ErrNotExist) {
 		return cause
 	}
@@ -27,7 +27,7 @@ func deleteBroken(root, id string, force bool, cause error) error {
 	defer dir.release()
 	if _, _, cause = dir.read(); cause == nil { // a new container has taken the id before we had the lock
 		dir.release()
-		return Delete(root, id, force)
+		return Delete(root, id, force, opts...)
 	}
 	if !force {
 		return fmt.Errorf("%w (delete --force removes what is left)", cause)
@@ -35,8 +35,8 @@ func deleteBroken(root, id string, force bool, cause error) error {
 	if _, err := os.Lstat(dir.file(verdictFile)); errors.Is(cause, errNoState) && errors.Is(err, fs.ErrNotExist) {
 		return dir.remove() // nothing is made before the journal is written: the cgroup may be somebody else's
 	}
-	kept := keptConfig(dir)
-	if kept == nil {
+	kept, err := keptConfig(dir)
+	if err != nil {
 		return dir.remove() // what the default cgroup is called may be another's: nobody knows what this one was
 	}
 	group, err := groupOf(kept, id)
@@ -52,15 +52,18 @@ func deleteBroken(root, id string, force bool, cause error) error {
 	return c.destroy()
 }
 
-// keptConfig returns the configuration as it was at create, nil if it cannot be read.
-func keptConfig(dir *stateDir) *specs.Spec {
+// keptConfig returns the configuration as it was at create.
+func keptConfig(dir *stateDir) (*specs.Spec, error) {
 	raw, err := spec.ReadFile(dir.file(configFile))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	s, _, err := spec.Parse(raw)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("%s: %w", dir.file(configFile), err)
 	}
-	return s
+	if s.Linux == nil {
+		s.Linux = &specs.Linux{}
+	}
+	return s, nil
 }

@@ -21,14 +21,23 @@ import (
 // hook is one hook on its way.
 type hook struct {
 	*specs.Hook
+	item      string // its JSON path
 	at        hookPoint
 	container *Container
 	spec      *specs.Spec
 }
 
-// run runs the hook to its end: that of its process. What it leaves behind may keep its output open and delays
-// nobody.
+// run runs the hook. The error says which one failed and how, and ends with what it wrote.
 func (h *hook) run(ctx context.Context) error {
+	if err := h.play(ctx); err != nil {
+		return fmt.Errorf("%s %s: %w", h.item, h.Path, err)
+	}
+	return nil
+}
+
+// play runs the hook to its end: that of its process. What it leaves behind may keep its output open and delays
+// nobody.
+func (h *hook) play(ctx context.Context) error {
 	state, err := h.state()
 	if err != nil {
 		return err

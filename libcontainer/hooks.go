@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -68,48 +69,40 @@ func (c *Container) hooksAt(points ...hookPoint) (*specs.Spec, error) {
 	if !slices.ContainsFunc(points, func(p hookPoint) bool { return slices.Contains(c.state.Hooks, lists[p].Name) }) {
 		return nil, nil
 	}
-	raw, err := spec.ReadFile(c.dir.file(configFile))
-	if err != nil {
-		return nil, err
-	}
-	s, _, err := spec.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.dir.file(configFile), err)
-	}
-	if s.Linux == nil {
-		s.Linux = &specs.Linux{}
-	}
-	return s, nil
+	return keptConfig(c.dir)
 }
 
-// runHooks runs the hooks of one point in their order. One that fails is the last. A nil configuration has none.
-func (c *Container) runHooks(ctx context.Context, at hookPoint, s *specs.Spec) error {
-	return c.eachHook(ctx, at, s, func(err error) error { return err })
-}
-
-// runPoststop runs all hooks that follow the end. The container is gone whatever they do: failures are warnings.
-func (c *Container) runPoststop(s *specs.Spec) {
-	_ = c.eachHook(context.Background(), poststop, s, func(err error) error {
-		c.options.report([]string{err.Error()})
-		return nil
-	})
-}
-
-func (c *Container) eachHook(ctx context.Context, at hookPoint, s *specs.Spec, failed func(error) error) error {
+// hooks lists those of one point. A nil configuration has none.
+func (c *Container) hooks(at hookPoint, s *specs.Spec) []*hook {
 	if s == nil {
 		return nil
 	}
 	list := spec.HookLists(s.Hooks)[at]
+	hooks := make([]*hook, len(list.Hooks))
 	for i := range list.Hooks {
-		h := &hook{Hook: &list.Hooks[i], at: at, container: c, spec: s}
+		hooks[i] = &hook{Hook: &list.Hooks[i], at: at, container: c, spec: s,
+			item: "hooks." + list.Name + "[" + strconv.Itoa(i) + "]"}
+	}
+	return hooks
+}
+
+// runHooks runs the hooks of one point in their order. One that fails is the last.
+func (c *Container) runHooks(ctx context.Context, at hookPoint, s *specs.Spec) error {
+	for _, h := range c.hooks(at, s) {
 		if err := h.run(ctx); err != nil {
-			err = fmt.Errorf("hooks.%s[%d] %s: %w", list.Name, i, h.Path, err)
-			if err = failed(err); err != nil {
-				return err
-			}
+			return err
 		}
 	}
 	return nil
+}
+
+// runPoststop runs all hooks that follow the end. The container is gone whatever they do: failures are warnings.
+func (c *Container) runPoststop(s *specs.Spec) {
+	for _, h := range c.hooks(poststop, s) {
+		if err := h.run(context.Background()); err != nil {
+			c.options.report([]string{err.Error()})
+		}
+	}
 }
 
 // abandon ends and removes the container, as the lifecycle demands after a failure (runtime.md#lifecycle). The error

@@ -60,7 +60,7 @@ func Delete(root, id string, force bool, opts ...Option) error {
 		if force && errors.Is(err, ErrNotExist) {
 			return nil
 		}
-		return deleteBroken(root, id, force, err)
+		return deleteBroken(root, id, force, opts, err)
 	}
 	defer c.dir.release()
 	if s := c.Status(); !force && !s.allows().destroy {
