@@ -1,7 +1,6 @@
 package libcontainer
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -126,6 +125,9 @@ func (b *blueprint) fork() *plan.Phase {
 		f.Cgroup = p.Take(groupDir(dir))
 	}
 	p.Add(f)
+	if pid := b.joinedNamespace(specs.PIDNamespace); pid != nil {
+		p.Steps[0] = plan.For{Item: pid.item + " " + pid.Path, Step: f}
+	}
 	return p
 }
 
@@ -176,11 +178,6 @@ func (c *creation) place() error {
 // makeInit has the child fork.
 func (c *creation) makeInit() error {
 	if _, err := c.child.Run(c.fork()); err != nil {
-		var step *plan.StepError
-		pid := c.joinedNamespace(specs.PIDNamespace)
-		if errors.As(err, &step) && step.Phase == "fork" && step.Errno == unix.ENOMEM && pid != nil {
-			return fmt.Errorf("%s: %s: the namespace's first process has ended: %w", pid.item, pid.Path, err)
-		}
 		return err
 	}
 	if err := c.identifyInit(); err != nil {

@@ -101,7 +101,7 @@ func TestJoinNamespaceOfAnotherType(t *testing.T) {
 	p := &plan.Phase{Name: "test"}
 	p.Add(joinPid(p, target, "uts"))
 	_, err := c.Run(p)
-	if err == nil || !strings.Contains(err.Error(), "join the pid namespace uts") || !strings.Contains(err.Error(), "setns: invalid argument") {
+	if err == nil || !strings.Contains(err.Error(), "join the pid namespace uts by input0: setns: invalid argument") {
 		t.Error(err)
 	}
 }

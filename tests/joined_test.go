@@ -98,7 +98,7 @@ func TestPidNamespaceDead(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = waitChild(cmd)
 	r.refuse(call{args: []string{"create", "--bundle", newBundle(t, namespace(specs.PIDNamespace, path)).dir, r.id()}},
-		"linux.namespaces[", path, "first process has ended")
+		"linux.namespaces[", path, "first process of the pid namespace")
 }
 
 // NS-15: a new user namespace with namespaces of others, and a joined one with namespaces that it does not own.

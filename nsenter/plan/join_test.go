@@ -46,7 +46,8 @@ func TestJoinUpToFork(t *testing.T) {
 	if !joined.Forks() || len(rest) != 1 || rest[0] != c {
 		t.Errorf("joined %v, rest %v", joined, rest)
 	}
-	if a.Forks() || !b.Forks() {
+	marked := &Phase{Name: "marked", Steps: []Step{For{Item: "linux.namespaces[0].path", Step: Fork{}}}}
+	if a.Forks() || !b.Forks() || !marked.Forks() {
 		t.Error("a phase forks by its last step")
 	}
 }
@@ -65,5 +66,32 @@ func TestJoinOverflow(t *testing.T) {
 	}
 	if alone, rest := Join([]*Phase{full}); alone != full || len(rest) != 0 {
 		t.Error("a phase alone is not itself")
+	}
+}
+
+// What a refused namespace means is said with the errno.
+func TestJoinExplained(t *testing.T) {
+	pid := JoinNamespace{Namespace: Input(0), Flag: unix.CLONE_NEWPID, Name: "pid", Path: "/p"}
+	net := JoinNamespace{Namespace: Input(0), Flag: unix.CLONE_NEWNET, Name: "network", Path: "/n"}
+	for _, test := range []struct {
+		step  Step
+		errno unix.Errno
+		want  string
+	}{
+		{pid, unix.EINVAL, "linux.namespaces[0].path: join the pid namespace /p by input0: setns: invalid argument (it is not below skep's own pid namespace)"},
+		{net, unix.EPERM, "linux.namespaces[0].path: join the network namespace /n by input0: setns: operation not permitted (it belongs to a user namespace in which skep has no CAP_SYS_ADMIN)"},
+		{net, unix.EINVAL, "linux.namespaces[0].path: join the network namespace /n by input0: setns: invalid argument"},
+		{Unshare{unix.CLONE_NEWTIME, "time"}, unix.EINVAL, "linux.namespaces[0].path: new time namespace: unshare: invalid argument (the kernel was built without time namespaces)"},
+		{Fork{}, unix.ENOMEM, "linux.namespaces[0].path: go on in a new process: clone: cannot allocate memory (has the first process of the pid namespace ended?)"},
+		{Fork{}, unix.EAGAIN, "linux.namespaces[0].path: go on in a new process: clone: resource temporarily unavailable"},
+	} {
+		known := everySlot
+		program, err := Lower(&Phase{Name: "join", Steps: []Step{For{"linux.namespaces[0].path", test.step}}}, &known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fault, _, _ := program.Fault(0, test.errno); fault.Error() != test.want {
+			t.Errorf("got  %s\nwant %s", fault, test.want)
+		}
 	}
 }

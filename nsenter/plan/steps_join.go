@@ -35,6 +35,17 @@ func (s JoinNamespace) String() string {
 	return "join the " + s.Name + " namespace " + s.Path + " by " + s.Namespace.String()
 }
 
+func (s JoinNamespace) explain(call string, errno unix.Errno) string {
+	switch {
+	case call != "setns":
+	case errno == unix.EPERM:
+		return "it belongs to a user namespace in which skep has no CAP_SYS_ADMIN"
+	case errno == unix.EINVAL && s.Flag == unix.CLONE_NEWPID:
+		return "it is not below skep's own pid namespace"
+	}
+	return ""
+}
+
 // Fork goes on in a new process, which a joined pid namespace or a new time or pid namespace takes. It ends its
 // phase: the conductor has to learn the new pid before anything else can fail.
 type Fork struct {
@@ -67,6 +78,13 @@ func (s Fork) clone(l *Lowering) call {
 	return l.Call(unix.SYS_CLONE3, offset(args), Imm(size)).Into(scratchA)
 }
 
+func (Fork) explain(_ string, errno unix.Errno) string {
+	if errno == unix.ENOMEM {
+		return "has the first process of the pid namespace ended?"
+	}
+	return ""
+}
+
 func (s Fork) String() string {
 	if s.Cgroup == Control {
 		return "go on in a new process"
@@ -79,10 +97,7 @@ func (p *Phase) Forks() bool {
 	if len(p.Steps) == 0 {
 		return false
 	}
-	last := p.Steps[len(p.Steps)-1]
-	if m, ok := last.(moved); ok {
-		last = m.Step
-	}
+	last, _ := unwrap(p.Steps[len(p.Steps)-1])
 	_, ok := last.(Fork)
 	return ok
 }
