@@ -46,6 +46,22 @@ func (s JoinNamespace) explain(call string, errno unix.Errno) string {
 	return ""
 }
 
+// Unshare makes new namespaces that clone could not make yet.
+type Unshare struct {
+	Flags int
+	Name  string
+}
+
+// Lower is unshare(2).
+func (s Unshare) Lower(l *Lowering) { l.Call(unix.SYS_UNSHARE, Imm(s.Flags)) }
+func (s Unshare) String() string    { return "new " + s.Name + " namespace" }
+func (s Unshare) explain(_ string, errno unix.Errno) string {
+	if errno == unix.EINVAL {
+		return "the kernel was built without " + s.Name + " namespaces"
+	}
+	return ""
+}
+
 // Fork goes on in a new process, which a joined pid namespace or a new time or pid namespace takes. It ends its
 // phase: the conductor has to learn the new pid before anything else can fail.
 type Fork struct {

@@ -75,22 +75,6 @@ func (s JoinCgroup) Lower(l *Lowering) {
 }
 func (s JoinCgroup) String() string { return "join the " + s.Name + " cgroup by " + s.Tasks.String() }
 
-// Unshare makes new namespaces that clone could not make yet.
-type Unshare struct {
-	Flags int
-	Name  string
-}
-
-// Lower is unshare(2).
-func (s Unshare) Lower(l *Lowering) { l.Call(unix.SYS_UNSHARE, Imm(s.Flags)) }
-func (s Unshare) String() string    { return "new " + s.Name + " namespace" }
-func (s Unshare) explain(_ string, errno unix.Errno) string {
-	if errno == unix.EINVAL {
-		return "the kernel was built without " + s.Name + " namespaces"
-	}
-	return ""
-}
-
 // Hostname sets the host name of the child's UTS namespace.
 type Hostname struct{ Name string }
 
