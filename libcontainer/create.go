@@ -182,6 +182,9 @@ func (c *creation) enterNamespaces() error {
 func (c *creation) buildRootfs() error {
 	for _, p := range c.mounts.Rootfs {
 		c.child.Queue(p)
+		if err := c.copyUp(p); err != nil {
+			return err
+		}
 	}
 	if err := c.hooks(); err != nil {
 		return err

@@ -80,8 +80,6 @@ func (c *compiler) mount(m *mount) error {
 		return err
 	}
 	switch {
-	case o.TmpCopyUp:
-		return errors.New("the option tmpcopyup is not supported yet")
 	case o.Remount:
 		return c.remount(m)
 	case m.at.Name == "/proc" && !o.Bind && m.Type != "proc":
@@ -129,6 +127,9 @@ func (c *compiler) filesystem(m *mount) error {
 		if m.idmap != nil {
 			return fmt.Errorf("a %s with such options is mounted at once, and its owners cannot be mapped", m.Type)
 		}
+		if m.opt.TmpCopyUp {
+			return errors.New("a tmpfs with such options is mounted at once, and tmpcopyup comes too late")
+		}
 		return c.classic(m)
 	}
 	o := &m.opt
@@ -140,6 +141,9 @@ func (c *compiler) filesystem(m *mount) error {
 	c.add(m.item, plan.Filesystem{Type: m.Type, Source: m.Source, Params: params, Attr: attr, Into: plan.Mount})
 	if m.idmap != nil {
 		c.add(m.item, plan.MapOwners{Mount: plan.Mount, Namespace: c.take(m.idmap)})
+	}
+	if o.TmpCopyUp {
+		c.tmpCopyUp(m, params)
 	}
 	c.add(m.item, after...)
 	switch o.Propagation {

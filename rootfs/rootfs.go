@@ -55,6 +55,8 @@ type Plan struct {
 	// Rootfs are the phases that build the mount tree: one, or more when there are more mounts than descriptors
 	// fit into one.
 	Rootfs []*plan.Phase
+	// CopyUps holds what has to be compiled and played after a phase.
+	CopyUps map[*plan.Phase]*CopyUp
 	// Pivot is the phase that makes it the root.
 	Pivot *plan.Phase
 }
@@ -75,7 +77,7 @@ func Compile(s *specs.Spec, h Host) (*Plan, error) {
 	c.terminal()
 	c.workingDirectory()
 	c.protectDev()
-	p := &Plan{Rootfs: append(c.full, c.phase)}
+	p := &Plan{Rootfs: append(c.full, c.phase), CopyUps: c.copyUps}
 	c.phase = &plan.Phase{Name: "pivot"}
 	if err := c.pivot(); err != nil {
 		return nil, err
@@ -90,8 +92,9 @@ type compiler struct {
 	linux *specs.Linux // never nil
 	host  Host
 
-	full  []*plan.Phase // those that take no more descriptors
-	phase *plan.Phase   // the one that is being filled
+	full    []*plan.Phase // those that take no more descriptors
+	phase   *plan.Phase   // the one that is being filled
+	copyUps map[*plan.Phase]*CopyUp
 
 	devBound    bool   // /dev is a bind mount: its owner says what is in it
 	devReadonly string // the item that makes /dev read-only once it is filled
@@ -107,10 +110,14 @@ func (c *compiler) add(item string, steps ...plan.Step) {
 // take adds a descriptor, to a new phase when this one is full.
 func (c *compiler) take(s plan.Source) plan.Slot {
 	if !c.phase.Room(1) {
-		c.full = append(c.full, c.phase)
-		c.phase = &plan.Phase{Name: c.phase.Name}
+		c.nextPhase()
 	}
 	return c.phase.Take(s)
+}
+
+func (c *compiler) nextPhase() {
+	c.full = append(c.full, c.phase)
+	c.phase = &plan.Phase{Name: c.phase.Name}
 }
 
 // clone brings a mount of the host into a slot: handed over by the parent, or opened by init itself.

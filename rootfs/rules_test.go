@@ -46,7 +46,7 @@ func TestRefusals(t *testing.T) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 			withMount(idmapped(tmpfs("/x")))(s, h)
 		}, "mounts[7] /x: the owners of a tmpfs that is made in a user namespace cannot be mapped"},
-		{withMount(tmpfs("/x", "tmpcopyup")), "mounts[7] /x: the option tmpcopyup is not supported yet"},
+		{withMount(tmpfs("/x", "tmpcopyup", "iversion")), "mounts[7] /x: a tmpfs with such options is mounted at once, and tmpcopyup comes too late"},
 		{withMount(tmpfs("/proc")), "mounts[7] /proc: only a procfs may be mounted on /proc, not tmpfs"},
 		{withMount(tmpfs("/a/../proc/")), "mounts[7] /a/../proc/: only a procfs may be mounted on /proc, not tmpfs"},
 		{withMount(specs.Mount{Destination: "/x", Options: []string{"remount", "size=1k"}}),
@@ -88,6 +88,8 @@ func TestSteps(t *testing.T) {
 			[]string{"open  clone of /srv and all below, owners mapped by the container's user namespace recursively, slave recursively → input4"}},
 		"IDM-11 a new filesystem": {withMount(idmapped(tmpfs("/x"))),
 			[]string{"open  user namespace of the uids 5:6:7 and the gids 5:6:7 → input4", "map the owners of mount by input4"}},
+		"MOPT-43 MNT-21 filled, then read-only, then seen": {withMount(tmpfs("/x", "tmpcopyup", "ro")), []string{"new tmpfs → mount",
+			"make directory /x", "find /x → covered", "hand covered to skep", "close covered", "set mount ro", "attach mount → /x"}},
 		"DDEV-09 ptmx is mounted": {withMount(bind("/dev/pts/ptmx", "/dev/ptmx")), []string{"!link /dev/ptmx → pts/ptmx"}},
 		"DDEV-12 no kcore": {func(_ *specs.Spec, h *rootfs.Host) {
 			h.IsDir = func(path string) (bool, error) { return fakeIsDir("/missing") }

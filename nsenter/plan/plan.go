@@ -39,7 +39,7 @@ const (
 	scratchC
 	Mount   // the mount that is being prepared
 	Keyring // the serial number of the session keyring, or the errno why there is none
-	_
+	Covered // the directory that a new tmpfs is to be filled from
 	input0
 )
 
@@ -59,7 +59,7 @@ func Input(i int) Slot { return input0 + Slot(i) }
 func Result(i int) Slot { return result0 + Slot(i) }
 
 var slotNames = [...]string{"control", "root", "procfs", "mask", "null", "pty", "tty", "gate", "verdict", "listener",
-	"scratch-a", "scratch-b", "scratch-c", "mount", "keyring"}
+	"scratch-a", "scratch-b", "scratch-c", "mount", "keyring", "covered"}
 
 func (s Slot) String() string {
 	switch {
