@@ -28,7 +28,7 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 # Not in go.mod: a linter's dependencies are no business of whoever imports skep.
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
 
-.PHONY: build test unit lint lint-arm64 import-check demo install clean help needs-build needs-test
+.PHONY: build test unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
 
 # The build id is left out because it hashes the paths of this machine: without it the
 # same commit gives the same bytes anywhere.
@@ -49,6 +49,9 @@ lint: needs-test $(GOLANGCI_LINT) ## formatting, vet, golangci-lint, shellcheck,
 lint-arm64: ## go vet for arm64; needs its cross compiler
 	@scripts/need.sh cross
 	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go vet ./...
+
+checklist: ## the requirements of docs/conformance.md that no test names
+	@go run ./scripts/checklist
 
 import-check: needs-test ## build the README's library example from another module
 	scripts/import-check.sh
