@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"slices"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
@@ -39,16 +37,13 @@ func Features(b Build) *features.Features {
 		OCIVersionMin: minVersion,
 		OCIVersionMax: specs.Version,
 		Hooks:         []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
-		MountOptions:  slices.DeleteFunc(MountOptionNames(), refused),
+		MountOptions:  MountOptionNames(),
 		Linux:         linuxFeatures(b),
 		Annotations:   annotations,
 		// No annotation changes what skep does.
 		PotentiallyUnsafeConfigAnnotations: []string{},
 	}
 }
-
-// refused tells a mount option that is recognised but cannot be had yet.
-func refused(option string) bool { return option == "tmpcopyup" }
 
 func linuxFeatures(b Build) *features.Linux {
 	yes, no := true, false

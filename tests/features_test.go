@@ -75,7 +75,6 @@ func TestFeaturesPlanned(t *testing.T) {
 	for _, name := range f.MountOptions {
 		plan("mount option "+name, true, mountWith(name))
 	}
-	plan("mount option tmpcopyup", slices.Contains(f.MountOptions, "tmpcopyup"), mountWith("tmpcopyup"))
 	for _, name := range []specs.LinuxNamespaceType{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"} {
 		new := namespace(name, "")
 		if name == specs.UserNamespace {
