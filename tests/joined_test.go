@@ -219,3 +219,39 @@ func TestPeersJoined(t *testing.T) {
 		}
 	}
 }
+
+// NS-15: without privileges on the host a namespace can be joined from within the user namespace that owns it only.
+func TestJoinedByUnprivileged(t *testing.T) {
+	const nobody = 65_534
+	r := newRuntime(t)
+	user := &syscall.Credential{Uid: nobody, Gid: nobody}
+	cmd := exec.Command("unshare", "--user", "--map-root-user", "--net", "sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	if err := startChild(cmd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // gone already is as good
+		_ = waitChild(cmd)     // always the kill
+	})
+	pid := cmd.Process.Pid
+	eventually(t, "unshare is done", func() bool { return readFile(t, procPath(pid, "comm")) == "sleep\n" })
+	b := newBundle(t, namespace(specs.UserNamespace, procPath(pid, "ns/user")), namespace(specs.NetworkNamespace, procPath(pid, "ns/net")),
+		namespace(specs.TimeNamespace, ""), args("/bin/sh", "-c", "echo $$; id -u; cat /proc/self/uid_map; readlink /proc/self/ns/net; readlink /proc/self/ns/user"),
+		func(s *specs.Spec) {
+			s.Mounts[2].Options = s.Mounts[2].Options[:5] // without a gid that is not mapped
+			s.Linux.Resources, s.Linux.CgroupsPath = nil, ""
+		})
+	b.chown(nobody, nobody)
+	for _, dir := range []string{r.root, filepath.Dir(b.dir), b.dir} {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := r.succeed(call{args: r.runLine(b), user: user}).stdout
+	wantLines(t, strings.Join(strings.Fields(out), "\n"), "1", "0", "0", "65534", "1", namespaceOf(t, pid, "net"), namespaceOf(t, pid, "user"))
+
+	namespace(specs.NetworkNamespace, procPath(holder(t, unix.CLONE_NEWNET, nil), "ns/net"))(b.spec)
+	b.save()
+	r.refuse(call{args: []string{"create", "--bundle", b.dir, r.id()}, user: user}, "linux.namespaces[", "permission denied")
+}
