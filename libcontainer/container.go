@@ -24,8 +24,8 @@ type Container struct {
 	options  options
 }
 
-// Load finds a container by its id. The error is ErrNotExist when there is none.
-func Load(root, id string) (*Container, error) {
+// Load finds a container by its id. The error is ErrNotExist when there is none. The options are those of its hooks.
+func Load(root, id string, opts ...Option) (*Container, error) {
 	if err := ValidateID(id); err != nil {
 		return nil, err
 	}
@@ -34,7 +34,15 @@ func Load(root, id string) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Container{dir: dir, state: s, complete: complete}, nil
+	return found(dir, s, complete, opts), nil
+}
+
+func found(dir *stateDir, s *State, complete bool, opts []Option) *Container {
+	c := &Container{dir: dir, state: s, complete: complete}
+	for _, set := range opts {
+		set(&c.options)
+	}
+	return c
 }
 
 // loadLocked is Load for an operation that changes the container. The caller releases the lock.
@@ -55,11 +63,7 @@ func loadLocked(root, id string, how int, opts []Option) (*Container, error) {
 		dir.release()
 		return nil, err
 	}
-	c := &Container{dir: dir, state: s, complete: complete}
-	for _, set := range opts {
-		set(&c.options)
-	}
-	return c, nil
+	return found(dir, s, complete, opts), nil
 }
 
 // List returns the containers below root, ordered by id. Those that vanish meanwhile are left out. The errors are

@@ -2,7 +2,8 @@ package libcontainer
 
 import "os"
 
-// Option changes how Create makes a container, and how the hooks of Start and Delete run.
+// Option changes how Create makes a container. Of the options, those about hooks and warnings also go with what Start
+// and Delete do.
 type Option func(*options)
 
 type options struct {
