@@ -63,7 +63,7 @@ func (m *IDMap) apply(mount int) error {
 	case unix.EINVAL:
 		return fmt.Errorf("map the owners: mount_setattr: %w (%s)", err, plan.NoIDMaps)
 	case unix.EPERM:
-		return fmt.Errorf("map the owners: mount_setattr: %w (are they mapped already?)", err)
+		return fmt.Errorf("map the owners: mount_setattr: %w (are they mapped already, or is the filesystem another user namespace's?)", err)
 	default:
 		return fmt.Errorf("map the owners: mount_setattr: %w", err)
 	}

@@ -47,6 +47,7 @@ func wantLines(t *testing.T, got string, want ...string) {
 
 // mountLine is one line of mountinfo.
 type mountLine struct {
+	id, parent           string
 	root, point, options string
 	tags                 string // propagation: shared:1 master:2 unbindable
 	fstype, source       string
@@ -59,18 +60,19 @@ func parseMounts(text string) []mountLine {
 		left, right, _ := strings.Cut(line, " - ")
 		l, r := strings.Fields(left), strings.Fields(right)
 		mounts = append(mounts, mountLine{
-			root: l[3], point: l[4], options: l[5], tags: strings.Join(l[6:], " "),
+			id: l[0], parent: l[1], root: l[3], point: l[4], options: l[5], tags: strings.Join(l[6:], " "),
 			fstype: r[0], source: r[1], super: r[2],
 		})
 	}
 	return mounts
 }
 
-// mountAt returns the last mount on a path, and whether there is one.
+// mountAt returns the topmost mount on a path, and whether there is one. The
+// table is in the order in which mounts were made, not attached.
 func mountAt(text, point string) (mountLine, bool) {
-	all := parseMounts(text)
-	for _, m := range slices.Backward(all) {
-		if m.point == point {
+	there := slices.DeleteFunc(parseMounts(text), func(m mountLine) bool { return m.point != point })
+	for _, m := range there {
+		if !slices.ContainsFunc(there, func(above mountLine) bool { return above.parent == m.id }) {
 			return m, true
 		}
 	}
