@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -19,7 +20,7 @@ func readFeatures(r *ociRuntime) features.Features {
 	return f
 }
 
-// FT-01 FT-03 FT-05 FT-09 FT-10
+// FT-01 FT-02 FT-03 FT-05 FT-09 FT-10
 func TestFeatures(t *testing.T) {
 	r := newRuntime(t)
 	out := r.ok("features").stdout
@@ -28,6 +29,10 @@ func TestFeatures(t *testing.T) {
 	}
 	if !strings.Contains(out, "\n    \"potentiallyUnsafeConfigAnnotations\": []\n") {
 		t.Errorf("whether there are unsafe annotations is not told:\n%s", out)
+	}
+	nobody := call{args: []string{"features"}, user: &syscall.Credential{Uid: 65534, Gid: 65534}, bare: true, wrap: []string{"unshare", "-Ur"}}
+	if other := r.succeed(nobody).stdout; other != out {
+		t.Errorf("somebody else, in other surroundings, reads\n%s", other)
 	}
 	f := readFeatures(r)
 	version, _, _ := strings.Cut(r.ok("--version").stdout, "\n")
