@@ -136,6 +136,25 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// MOPT-49: a bind mount is read-only before it can be seen, whoever makes it so.
+func TestFlagsComeBeforeAttaching(t *testing.T) {
+	for _, test := range []struct {
+		privileged bool
+		before     string
+	}{
+		{true, "  open  clone of /srv and all below, ro"}, {false, "  set mount ro\n"},
+	} {
+		text, err := compiled(func(s *specs.Spec, h *rootfs.Host) {
+			h.Privileged = test.privileged
+			s.Mounts = []specs.Mount{bind("/srv", "/x", "ro")}
+		})
+		before, after, found := strings.Cut(text, " → /x\n")
+		if err != nil || !found || !strings.Contains(before, test.before) || strings.Contains(after, "set mount ro") {
+			t.Errorf("privileged %v: %v\n%s", test.privileged, err, text)
+		}
+	}
+}
+
 // SYS-09: whatever the order of a map, plans are the same.
 func TestOrderOfSysctls(t *testing.T) {
 	values := map[string]string{}
