@@ -3,6 +3,7 @@ package tests
 import (
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,16 +44,28 @@ func (r *ociRuntime) checkAbandoned(b bundle, id string) {
 // OPD-08 OPD-06: whenever create is killed, delete --force removes what there
 // is, and the id is free.
 func TestCreateKilledAnywhere(t *testing.T) {
-	r := newRuntime(t)
-	b, id := newBundle(t), r.id()
-	strikeAll(t, 2, func(n int) bool {
-		res, struck := r.trace(fault{n: n, kill: true}, "create", "--bundle", b.dir, id)
-		if !struck && res.code != 0 {
-			t.Errorf("create: exit %d, %s", res.code, res.stderr)
-		}
-		r.checkAbandoned(b, id)
-		return struck
-	})
+	for _, c := range []struct {
+		name string
+		step int
+		edit edit
+	}{
+		{"plain", 2, args("/bin/true")},
+		{"host's pid namespace", 7, without(specs.PIDNamespace)},
+		{"user namespace", 7, userNamespace()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRuntime(t)
+			b, id := newBundle(t, c.edit), r.id()
+			strikeAll(t, c.step, func(n int) bool {
+				res, struck := r.trace(fault{n: n, kill: true}, "create", "--bundle", b.dir, id)
+				if !struck && res.code != 0 {
+					t.Errorf("create: exit %d, %s", res.code, res.stderr)
+				}
+				r.checkAbandoned(b, id)
+				return struck
+			})
+		})
+	}
 }
 
 // OPD-08: the same for run, from its start on; what comes before is create.
@@ -95,6 +108,46 @@ func TestCreateFailsAnywhere(t *testing.T) {
 			t.Errorf("create: exit %d, %s", res.code, res.stderr)
 		}
 		r.checkGone(b, id)
+		return struck
+	})
+}
+
+// ERR-01: a run whose start fails leaves nothing.
+func TestStartFailsAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t, args("/bin/true")), r.id()
+	strikeAll(t, 2, func(n int) bool {
+		f := fault{n: n, errno: unix.EMFILE, on: isOpen, from: unix.SYS_PIDFD_OPEN}
+		res, struck := r.trace(f, "run", "--detach", "--bundle", b.dir, id)
+		switch res.code {
+		case 0:
+			r.ok("delete", "--force", id)
+		case 1:
+			checkError(t, "run", res.stderr, id)
+		default:
+			t.Errorf("run: exit %d, %s", res.code, res.stderr)
+		}
+		r.checkGone(b, id)
+		return struck
+	})
+}
+
+// ERR-03 OPD-08: a delete that fails says so, and can be repeated.
+func TestDeleteFailsAnywhere(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t), r.id()
+	strikeAll(t, 3, func(n int) bool {
+		r.ok("run", "--detach", "--bundle", b.dir, id)
+		res, struck := r.trace(fault{n: n, errno: unix.EIO, on: isOpen}, "delete", "--force", id)
+		switch res.code {
+		case 0:
+			r.checkGone(b, id)
+		case 1:
+			checkError(t, "delete", res.stderr, id)
+		default:
+			t.Errorf("delete: exit %d, %s", res.code, res.stderr)
+		}
+		r.checkAbandoned(b, id)
 		return struck
 	})
 }
