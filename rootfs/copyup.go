@@ -40,11 +40,7 @@ type CopyUp struct {
 // Compile compiles the copying of the directory that init has handed out as plan.Covered, which stays the caller's.
 func (u *CopyUp) Compile(dir *os.File) ([]*plan.Phase, error) {
 	w := &copier{CopyUp: u}
-	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		err = w.entry(fd, ".", unix.S_IFDIR)
-	}
-	if err != nil {
+	if err := w.entry(int(dir.Fd()), ".", "."); err != nil {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", u.item, err)
 	}
 	return w.phases, nil
@@ -65,100 +61,88 @@ func (w *copier) add(s plan.Copy) {
 	w.phases[last].Add(plan.For{Item: w.item, Step: s})
 }
 
-// directory adds what is in a directory, which it closes.
-func (w *copier) directory(fd int, name string) error {
-	dir := os.NewFile(uintptr(fd), name)
+// entry adds one entry of a directory, and what is in it. A socket without its server is of no use, and none can be
+// made. Nothing but directories is opened here: it could be something else by then, which init finds out.
+func (w *copier) entry(dir int, base, inside string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "stat", Path: inside, Err: err}
+	}
+	s := plan.Copy{Name: inside, Type: st.Mode & unix.S_IFMT, Size: st.Size, Dev: st.Rdev, Changed: st.Mtim}
+	var err error
+	switch s.Type {
+	case unix.S_IFSOCK:
+		return nil
+	case unix.S_IFLNK:
+		s.Target, err = readlink(dir, base)
+	case unix.S_IFDIR, unix.S_IFREG:
+		s.Xattrs, err = xattrs(fmt.Sprintf("/proc/self/fd/%d/%s", dir, base))
+	}
+	if err != nil {
+		return &os.PathError{Op: "read", Path: inside, Err: err}
+	}
+	if inside != "." || !w.ownTop {
+		w.add(s)
+	}
+	if s.Type != unix.S_IFDIR {
+		return nil
+	}
+	return w.directory(dir, base, inside)
+}
+
+// directory adds what is in a directory.
+func (w *copier) directory(parent int, base, inside string) error {
+	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: inside, Err: err}
+	}
+	dir := os.NewFile(uintptr(fd), inside)
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return err
 	}
-	for _, base := range names {
-		var st unix.Stat_t
-		inside := path.Join(name, base)
-		if err := unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return &os.PathError{Op: "stat", Path: inside, Err: err}
-		}
-		if err := w.child(fd, base, inside, &st); err != nil {
+	for _, name := range names {
+		if err := w.entry(fd, name, path.Join(inside, name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// child adds one entry of a directory. A socket without its server is of no use, and none can be made.
-func (w *copier) child(dir int, base, inside string, st *unix.Stat_t) error {
-	kind := st.Mode & unix.S_IFMT
-	switch kind {
-	case unix.S_IFSOCK:
-		return nil
-	case unix.S_IFDIR, unix.S_IFREG:
-		flags := unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC
-		fd, err := unix.Openat(dir, base, flags, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: inside, Err: err}
-		}
-		return w.entry(fd, inside, kind)
-	case unix.S_IFLNK:
-		target := make([]byte, unix.PathMax)
-		n, err := unix.Readlinkat(dir, base, target)
-		if err != nil {
-			return &os.PathError{Op: "readlink", Path: inside, Err: err}
-		}
-		w.add(plan.Copy{Name: inside, Type: kind, Target: string(target[:n]), Changed: st.Mtim})
-	default:
-		w.add(plan.Copy{Name: inside, Type: kind, Dev: st.Rdev, Changed: st.Mtim})
-	}
-	return nil
-}
-
-// entry adds an open file or directory, which it closes, and what is in it.
-func (w *copier) entry(fd int, name string, kind uint32) error {
-	var st unix.Stat_t
-	err := unix.Fstat(fd, &st)
-	if err == nil && st.Mode&unix.S_IFMT != kind {
-		err = unix.ESTALE
-	}
-	s := plan.Copy{Name: name, Type: kind, Size: st.Size, Changed: st.Mtim}
-	if err == nil {
-		s.Xattrs, err = xattrs(fd)
-	}
+func readlink(dir int, base string) (string, error) {
+	target := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, base, target)
 	if err != nil {
-		unix.Close(fd)
-		return &os.PathError{Op: "read", Path: name, Err: err}
+		return "", err
 	}
-	if name != "." || !w.ownTop {
-		w.add(s)
-	}
-	if kind == unix.S_IFDIR {
-		return w.directory(fd, name)
-	}
-	return unix.Close(fd)
+	return string(target[:n]), nil
 }
 
 // xattrs reads the extended attributes but SELinux's label, which a mount gives its files.
-func xattrs(fd int) ([]plan.Xattr, error) {
-	size, err := unix.Flistxattr(fd, nil)
-	if err == unix.EOPNOTSUPP || size == 0 {
+func xattrs(name string) ([]plan.Xattr, error) {
+	size, err := unix.Llistxattr(name, nil)
+	if err == unix.EOPNOTSUPP || size == 0 && err == nil {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	list := make([]byte, size)
-	if size, err = unix.Flistxattr(fd, list); err != nil {
+	if size, err = unix.Llistxattr(name, list); err != nil {
 		return nil, err
 	}
 	var all []plan.Xattr
-	for _, name := range strings.FieldsFunc(string(list[:size]), func(r rune) bool { return r == 0 }) {
+	for key := range strings.SplitSeq(strings.TrimSuffix(string(list[:size]), "\x00"), "\x00") {
+		if key == "security.selinux" {
+			continue
+		}
 		value := make([]byte, 1<<16) // XATTR_SIZE_MAX
-		n, err := unix.Fgetxattr(fd, name, value)
+		n, err := unix.Lgetxattr(name, key, value)
 		if err != nil {
 			return nil, err
 		}
-		if name != "security.selinux" {
-			all = append(all, plan.Xattr{Name: name, Value: value[:n]})
-		}
+		all = append(all, plan.Xattr{Name: key, Value: value[:n]})
 	}
 	return all, nil
 }
