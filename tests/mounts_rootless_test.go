@@ -38,3 +38,23 @@ func TestNoCgroupsForUnprivileged(t *testing.T) {
 		})
 	}
 }
+
+// MOPT-43: without privileges too, where the user may read what is to be copied.
+func TestTmpCopyUpRootless(t *testing.T) {
+	r := newRuntime(t)
+	const nobody = 65_534
+	b := newBundle(t, userNamespace(), args("/bin/sh", "-c", "cat /data/deep/file; stat -c %u:%g /data/deep/file"), func(s *specs.Spec) {
+		s.Linux.UIDMappings, s.Linux.GIDMappings = ids(0, nobody, 1), ids(0, nobody, 1)
+		s.Linux.Resources, s.Linux.CgroupsPath = nil, ""
+		s.Mounts = append(s.Mounts[:2], tmpfsAt("/data", "tmpcopyup"))
+	})
+	b.write("data/deep/file", "copied\n", 0o600)
+	b.chown(nobody, nobody)
+	for _, name := range []string{r.root, filepath.Dir(b.dir), b.dir, b.rootfs + "/data/deep/file"} {
+		if err := os.Chown(name, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res := r.succeed(call{args: r.runLine(b), user: &syscall.Credential{Uid: nobody, Gid: nobody}})
+	wantLines(t, res.stdout, "copied", "0:0")
+}
