@@ -76,10 +76,12 @@ func (c *Container) openGate() error {
 		return fmt.Errorf("%s: nobody waits to be started: %w", c.state.ID, err)
 	}
 	defer unix.Close(gate)
-	if _, err := unix.Write(gate, []byte{plan.StartByte}); err != nil {
-		return os.NewSyscallError("write", err)
+	// In this order a start that fails or dies in between leaves no running program that counts as created.
+	if err := os.Remove(c.dir.file(gateFile)); err != nil {
+		return err
 	}
-	return os.Remove(c.dir.file(gateFile))
+	_, err = unix.Write(gate, []byte{plan.StartByte})
+	return os.NewSyscallError("write", err)
 }
 
 // verdict waits until execve has happened, or has not: then init writes an answer. End-of-file means that execve

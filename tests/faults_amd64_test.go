@@ -132,6 +132,29 @@ func TestStartFailsAnywhere(t *testing.T) {
 	})
 }
 
+// ERR-01 OPS-02: a start that fails before the program runs has no effect.
+func TestFailedStartHasNoEffect(t *testing.T) {
+	r := newRuntime(t)
+	fallible := func(call uint64) bool { return isOpen(call) && call != unix.SYS_WRITE }
+	strikeAll(t, 1, func(n int) bool {
+		c := r.create(newBundle(t, args("/bin/sh", "-c", "echo once; sleep 1000")))
+		res, struck := r.trace(fault{n: n, errno: unix.EIO, on: fallible}, "start", c.id)
+		if res.code != 0 {
+			checkError(t, "start", res.stderr, c.id)
+			if got := c.status(); got != "created" {
+				t.Errorf("after %s: %s", res.stderr, got)
+			}
+			c.start()
+		}
+		eventually(t, "output", func() bool { return c.made.later(t) != "" })
+		if got := c.made.later(t); got != "once\n" {
+			t.Errorf("the program printed %q", got)
+		}
+		c.delete("--force")
+		return struck
+	})
+}
+
 // ERR-03 OPD-08: a delete that fails says so, and can be repeated.
 func TestDeleteFailsAnywhere(t *testing.T) {
 	r := newRuntime(t)
