@@ -39,7 +39,9 @@ func newRuntimeOf(t *testing.T, binary string) *ociRuntime {
 	}
 	t.Cleanup(func() {
 		for _, id := range r.live {
-			r.do("delete", "--force", id)
+			if res := r.do("delete", "--force", id); res.code != 0 {
+				t.Errorf("delete --force %s: %s", id, res.stderr)
+			}
 		}
 		for _, e := range r.entries() {
 			t.Errorf("left in the runtime's root: %s", e)

@@ -239,6 +239,7 @@ func TestSeccompNotifyEverything(t *testing.T) {
 			if seen := asked(); !slices.Contains(seen, unix.SYS_WRITE) || !slices.Contains(seen, unix.SYS_EXECVE) {
 				t.Errorf("the agent was asked about %v", seen)
 			}
+			c.delete() // its cgroup is the next one's, too
 			b.write("bin/bad", "#!/none\n", 0o755)
 			b.spec.Process.Args = []string{"/bin/bad"}
 			b.save()
