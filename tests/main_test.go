@@ -22,6 +22,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -119,6 +120,12 @@ func defaultSignals() {
 		if signal.Ignored(sig) {
 			signal.Notify(unused, sig)
 		}
+	}
+	// glibc's posix_spawn, which make uses, has its children ignore the two that
+	// it keeps for itself. Go does not know them, so that the kernel is asked.
+	for sig := uintptr(32); sig <= 33; sig++ {
+		var byDefault [4]uintptr // struct kernel_sigaction: SIG_DFL
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
 	}
 }
 

@@ -67,7 +67,9 @@ func launch(t *testing.T, flags uintptr) *container {
 		child.Release()
 	})
 	c := &container{Child: child, t: t, dir: openDir(t), host: hostOf(t)}
-	c.play(c.inputs(map[plan.Slot]path{plan.Root: {"/", unix.O_PATH | unix.O_DIRECTORY}}))
+	inputs := c.inputs(map[plan.Slot]path{plan.Root: {"/", unix.O_PATH | unix.O_DIRECTORY}})
+	inputs.Add(plan.ResetSignals{}) // the caller of the tests may ignore some
+	c.play(inputs)
 	return c
 }
 
