@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,6 +62,25 @@ func TestSchedulingOfTheCaller(t *testing.T) {
 	b := newBundle(t, args("/bin/sh", "-c", "grep Cpus_allowed_list /proc/1/status | cut -f2; cat /proc/1/timerslack_ns"))
 	res := r.succeed(call{args: r.runLine(b), wrap: []string{"taskset", "-c", "0"}})
 	wantLines(t, res.stdout, statusFields(readFile(t, "/proc/self/status"))["Cpus_allowed_list"], strings.TrimSpace(readFile(t, "/proc/self/timerslack_ns")))
+}
+
+// What skep does to its own scheduling does not reach the caller's hooks: they
+// run where the caller may run.
+func TestSchedulingOfHooks(t *testing.T) {
+	r := newRuntime(t)
+	out := filepath.Join(tempDir(t), "out")
+	script := "grep Cpus_allowed_list /proc/self/status | cut -f2 >>" + out + "; cat /proc/self/timerslack_ns >>" + out
+	b := newBundle(t, args("/bin/true"), func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}}}}
+	})
+	slack := strings.TrimSpace(readFile(t, "/proc/self/timerslack_ns"))
+	r.succeed(call{args: r.runLine(b), wrap: []string{"taskset", "-c", "0"}})
+	wantLines(t, readFile(t, out), "0", slack)
+	if err := os.Remove(out); err != nil {
+		t.Fatal(err)
+	}
+	r.succeed(call{args: r.runLine(b)})
+	wantLines(t, readFile(t, out), statusFields(readFile(t, "/proc/self/status"))["Cpus_allowed_list"], slack)
 }
 
 // CLI-03: long flags work with one dash, as go-runc sends some.

@@ -34,6 +34,7 @@ const failure = 1
 
 // Main runs one command and returns the exit code.
 func Main(args []string, build Build) int {
+	returnToCallersCPUs()
 	descriptors := takeDescriptors() // first of all
 	a := &app{descriptors: descriptors, name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr}
 	err := a.command().RunContext(context.Background(), args)
