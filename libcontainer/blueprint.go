@@ -113,7 +113,7 @@ func (b *blueprint) designCgroups(id string, o *options) error {
 		return err
 	}
 	var warnings []string
-	if b.writes, warnings, err = cgroups.Compile(layout.Mode, b.spec.Linux.Resources); err != nil {
+	if b.writes, warnings, err = cgroups.Compile(layout.Mode, guarded(b.spec.Linux.Resources, o.rootless)); err != nil {
 		return err
 	}
 	b.warn(warnings...)

@@ -34,7 +34,7 @@ func (c *compiler) cgroup(m *mount) error {
 
 // bindCgroup binds one directory of the container.
 func (c *compiler) bindCgroup(m *mount, dir string, to plan.Path, attr uint64) {
-	slot := c.clone(Tree{Item: m.item, Path: dir, Changes: []plan.SetAttr{{Set: attr, Propagation: unix.MS_SLAVE}}})
+	slot := c.clone(Tree{Item: m.item, Path: dir, Changes: []plan.SetAttr{{Set: attr, Propagation: unix.MS_PRIVATE}}})
 	c.add(m.item, plan.Attach{Mount: slot, At: to, Make: plan.Directory})
 }
 

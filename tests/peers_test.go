@@ -53,7 +53,7 @@ var statusKeys = []string{
 // allowedDifferences are the keys in which the runtime under test may differ
 // from the peer, what it shows there, and why that is right.
 var allowedDifferences = []struct{ key, ours, reason string }{
-	{`mount /(proc/acpi|proc/scsi|sys/firmware)`, `^\[/ nodev,noexec,nosuid,relatime,ro  tmpfs tmpfs `,
+	{`mount /(proc/acpi|proc/scsi|sys/firmware|sys/dev/block)`, `^\[/ nodev,noexec,nosuid,relatime,ro  tmpfs tmpfs `,
 		"what hides a directory holds nothing: its tmpfs has one inode, and no mount of it runs or opens anything"},
 	{`mount /proc/(keys|timer_list|kcore|latency_stats|timer_stats|sched_debug)`, `^\[/null noexec,nosuid,relatime,rw  (devtmpfs|tmpfs) `,
 		"what hides a file is the host's /dev/null, proven to be 1:3; the container's own is under the image's control (CVE-2025-31133)"},
@@ -63,6 +63,10 @@ var allowedDifferences = []struct{ key, ours, reason string }{
 		"the ipc namespace is made by the container's root, so that its group owns the queues too"},
 	{`mount /`, ` shared master `,
 		"rootfsPropagation shared makes / shared (PRP-01); runc leaves it private"},
+	{`mount /sys/fs/cgroup`, `^\[/ nodev,noexec,nosuid,relatime,ro  tmpfs tmpfs `,
+		"a read-only cgroup mount is read-only as a whole, the tmpfs below the hierarchies too"},
+	{`mount /sys/fs/cgroup/systemd`, `^\[/ nodev,noexec,nosuid,relatime,ro  cgroup cgroup name=systemd,rw\]$`,
+		"what stands for the source of a cgroup mount is a name; it is cgroup for every hierarchy"},
 	{`other domainname`, `^dom$`, "runc before 1.2 does not know domainname"},
 }
 

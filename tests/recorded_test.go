@@ -11,11 +11,11 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// recorded returns the configurations that containerd wrote and that can run
+// recorded returns the configurations that managers wrote and that can run
 // by themselves: without joined namespaces and without hooks.
 func recorded(t *testing.T) map[string]specs.Spec {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/bundles/containerd-[0-9]*.json")
+	paths, err := filepath.Glob("testdata/bundles/*-[0-9][0-9].json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +30,31 @@ func recorded(t *testing.T) map[string]specs.Spec {
 			found[strings.TrimSuffix(filepath.Base(path), ".json")] = spec
 		}
 	}
-	if len(found) < 10 {
+	if len(found) < 20 {
 		t.Fatalf("only %d recorded bundles in testdata/bundles", len(found))
 	}
 	return found
+}
+
+// makeLayers makes the directories that the options of an overlay name, and
+// the names absolute: the kernel takes them from its caller's directory.
+func makeLayers(t *testing.T, b bundle, m *specs.Mount) {
+	t.Helper()
+	if m.Type != "overlay" {
+		return
+	}
+	m.Options = slices.Clone(m.Options)
+	for i, option := range m.Options {
+		key, layer, _ := strings.Cut(option, "=")
+		if !strings.HasPrefix(layer, "binds/") {
+			continue
+		}
+		layer = filepath.Join(b.dir, layer)
+		if err := os.MkdirAll(layer, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		m.Options[i] = key + "=" + layer
+	}
 }
 
 // recordedBundle makes a bundle of a recorded configuration.
@@ -48,6 +69,11 @@ func recordedBundle(t *testing.T, spec specs.Spec, edits ...edit) bundle {
 		s.Linux.CgroupsPath = path
 	}
 	b := newBundle(t, append([]edit{replace}, edits...)...)
+	b.spec.Mounts = slices.Clone(spec.Mounts)
+	for i := range b.spec.Mounts {
+		makeLayers(t, b, &b.spec.Mounts[i])
+	}
+	b.save()
 	for _, m := range spec.Mounts {
 		if !strings.HasPrefix(m.Source, "binds/") {
 			continue
