@@ -15,6 +15,12 @@ import (
 // by themselves: without joined namespaces and without hooks.
 func recorded(t *testing.T) map[string]specs.Spec {
 	t.Helper()
+	return recordedAlone(t, false)
+}
+
+// recordedAlone returns those with hooks, too, if asked.
+func recordedAlone(t *testing.T, hooks bool) map[string]specs.Spec {
+	t.Helper()
 	paths, err := filepath.Glob("testdata/bundles/*-[0-9][0-9].json")
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +32,7 @@ func recorded(t *testing.T) map[string]specs.Spec {
 			t.Fatalf("%s: %v", path, err)
 		}
 		joins := slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Path != "" })
-		if !joins && spec.Hooks == nil {
+		if !joins && (hooks || spec.Hooks == nil) {
 			found[strings.TrimSuffix(filepath.Base(path), ".json")] = spec
 		}
 	}
