@@ -82,7 +82,9 @@ func (g *Group) makeDir(d dir, needs []Write) error {
 // makeOne makes one directory and what the next one, or the container's first
 // process, needs to find in it.
 func (g *Group) makeOne(d dir, parent, p string, needs []Write) error {
-	if d.isV2() {
+	// What a hybrid host keeps in its v2 tree is turned on where it is asked for
+	// only, as its v1 hierarchies carry the rest.
+	if d.isV2() && (g.Mode() == V2 || len(needs) > 0) {
 		if err := enable(parent, needs); err != nil {
 			return err
 		}
