@@ -1,12 +1,9 @@
 package tests
 
 import (
-	"encoding/json"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,42 +178,6 @@ func TestTimeNamespaceOffsets(t *testing.T) {
 	for clock, secs := range map[string]int64{"boottime": -1 << 40, "monotonic": 1 << 40} {
 		b := newBundle(t, namespace(specs.TimeNamespace, ""), offsets(clock, secs))
 		r.refuse(call{args: []string{"create", "--bundle", b.dir, r.id()}}, "linux.timeOffsets."+clock, itoa(uint64(max(secs, -secs))), "146 years")
-	}
-}
-
-// joinedRecorded returns the recorded configuration of a pod's second container, its namespaces those of a process.
-func joinedRecorded(t *testing.T, pid int) specs.Spec {
-	t.Helper()
-	var spec specs.Spec
-	if err := json.Unmarshal([]byte(readFile(t, "testdata/bundles/containerd-06.json")), &spec); err != nil {
-		t.Fatal(err)
-	}
-	joins := 0
-	for i, ns := range spec.Linux.Namespaces {
-		if strings.HasPrefix(ns.Path, "JOIN:") {
-			spec.Linux.Namespaces[i].Path = procPath(pid, "ns/"+namespaceFiles[ns.Type])
-			joins++
-		}
-	}
-	if joins != 3 {
-		t.Fatalf("%d joined namespaces in the recorded configuration", joins)
-	}
-	return spec
-}
-
-// What containerd wrote for a pod looks the same under runc. Pid 1 is the pod's, so that the program looks at itself.
-func TestPeersJoined(t *testing.T) {
-	peer, err := exec.LookPath("runc")
-	if err != nil {
-		t.Fatal("the peer to compare with is missing: install runc")
-	}
-	spec := joinedRecorded(t, holder(t, unix.CLONE_NEWPID|unix.CLONE_NEWIPC|unix.CLONE_NEWNET, nil))
-	script := strings.ReplaceAll(observe, "/proc/1/", "/proc/$$/")
-	theirs, ours := observeScript(t, peer, spec, script), observeScript(t, suite.binary, spec, script)
-	for _, key := range slices.Sorted(maps.Keys(merge(theirs, ours))) {
-		if key != "status Tgid" && theirs[key] != ours[key] && !allowed(key, ours[key]) {
-			t.Errorf("%s\n  runc: %s\n  ours: %s", key, quote(theirs, key), quote(ours, key))
-		}
 	}
 }
 

@@ -51,7 +51,11 @@ func snapshot() []string {
 		lines = append(lines, "mount "+strings.TrimSpace(line))
 	}
 	for _, p := range descendants() {
-		lines = append(lines, fmt.Sprintf("process %d (%s) %s", p.pid, p.state, p.command))
+		state := p.state
+		if strings.Contains("RSDI", state) {
+			state = "alive" // running or asleep: a matter of the moment
+		}
+		lines = append(lines, fmt.Sprintf("process %d (%s) %s", p.pid, state, p.command))
 	}
 	for _, c := range markedCgroups() {
 		lines = append(lines, "cgroup "+c)
