@@ -68,6 +68,7 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if err := unsupported(b.spec); err != nil {
 		return nil, err
 	}
+	b.designNotify(o)
 	if err := b.designProcess(id, o); err != nil {
 		return nil, err
 	}
@@ -192,6 +193,9 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		UserNamespace:  b.owners.open,
 		ForeignNetwork: b.foreignNetwork(),
 		IsDir: func(path string) (bool, error) {
+			if path == o.notifyDir {
+				return true, nil // it will be made together with the container
+			}
 			st, err := os.Stat(path)
 			return err == nil && st.IsDir(), err
 		},

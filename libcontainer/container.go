@@ -22,6 +22,7 @@ type Container struct {
 	state    *State
 	complete bool // create has succeeded
 	options  options
+	passed   chan struct{} // closed when nothing of NotifyPass is left
 }
 
 // Load finds a container by its id. The error is ErrNotExist when there is none. The options are those of its hooks.

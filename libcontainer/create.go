@@ -33,6 +33,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	for _, set := range opts {
 		set(o)
 	}
+	o.notifyIn(root, id)
 	b, err := design(bundle, id, o)
 	if err != nil {
 		return nil, err
@@ -78,6 +79,7 @@ func (c *creation) container() *Container {
 func (c *creation) conduct() error {
 	for _, stage := range [...]func() error{
 		c.keepConfig,
+		c.makeNotifyDir,
 		c.makeCgroups,
 		c.spawn,
 		c.settleParentSide,

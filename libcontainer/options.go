@@ -18,8 +18,11 @@ type options struct {
 	preserveFDs   int
 	listenFDs     int
 	listenNames   string
+	notifySocket  string
+	notifyPass    bool
 	warn          func(string)
-	planning      bool // nothing is to be made
+	notifyDir     string // for the program's own socket; empty: it gets none
+	planning      bool   // nothing is to be made
 }
 
 // ConsoleSocket names the AF_UNIX stream socket that receives the terminal's master, where process.terminal is set.
@@ -53,6 +56,15 @@ func PreserveFDs(n int) Option { return func(o *options) { o.preserveFDs = n } }
 func ListenFDs(n int, names string) Option {
 	return func(o *options) { o.listenFDs, o.listenNames = n, names }
 }
+
+// NotifySocket is the path of a service manager's socket (NOTIFY_SOCKET, sd_notify(3)). Create gives the program a
+// socket of its own; Start waits until the program says READY=1 and passes that on, together with the pid of init as
+// the service's main process.
+func NotifySocket(path string) Option { return func(o *options) { o.notifySocket = path } }
+
+// NotifyPass changes NotifySocket for a caller that is to stay the service's main process: Start does not wait, and
+// what the program says about itself is passed on for as long as it and this process live.
+func NotifyPass() Option { return func(o *options) { o.notifyPass = true } }
 
 // HookEnvironment is the environment of those hooks outside the container that the configuration gives none: an empty
 // one, unless this is set.

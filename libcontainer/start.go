@@ -20,8 +20,7 @@ func Start(ctx context.Context, root, id string, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	defer c.dir.release()
-	return c.start(ctx)
+	return c.startLocked(ctx)
 }
 
 // Start runs the program of the container. See the function of the same name.
@@ -29,8 +28,25 @@ func (c *Container) Start(ctx context.Context) error {
 	if err := c.dir.acquire(unix.LOCK_EX); err != nil {
 		return err
 	}
-	defer c.dir.release()
-	return c.start(ctx)
+	return c.startLocked(ctx)
+}
+
+// startLocked starts the container and releases its lock: whoever gets tired of waiting for the program to be ready
+// can kill it.
+func (c *Container) startLocked(ctx context.Context) error {
+	notified, err := c.listen()
+	if err == nil {
+		err = c.start(ctx)
+	}
+	c.dir.release()
+	if notified == nil {
+		return err
+	}
+	if err != nil {
+		notified.close()
+		return err
+	}
+	return c.follow(ctx, notified)
 }
 
 func (c *Container) start(ctx context.Context) error {

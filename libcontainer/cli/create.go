@@ -70,5 +70,13 @@ func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
 	if rootless(c) {
 		options = append(options, libcontainer.Rootless())
 	}
-	return options, nil
+	return append(options, notifyOptions()...), nil
+}
+
+// notifyOptions are for a service manager that waits to hear from the container.
+func notifyOptions() []libcontainer.Option {
+	if socket := os.Getenv("NOTIFY_SOCKET"); socket != "" {
+		return []libcontainer.Option{libcontainer.NotifySocket(socket)}
+	}
+	return nil
 }

@@ -12,7 +12,7 @@ func (a *app) startCommand() *cli.Command {
 		Name:  "start",
 		Usage: "run the program of a created container",
 		Action: func(c *cli.Context) error {
-			return libcontainer.Start(c.Context, c.String("root"), c.Args().First(), a.options()...)
+			return libcontainer.Start(c.Context, c.String("root"), c.Args().First(), append(a.options(), notifyOptions()...)...)
 		},
 	}, "ID")
 }

@@ -49,7 +49,7 @@ func (a *app) run(c *cli.Context) error {
 		return err
 	}
 	defer fg.close()
-	container, err := create(libcontainer.Console(fg.attach))
+	container, err := create(libcontainer.Console(fg.attach), libcontainer.NotifyPass())
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,7 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return errors.Join(err, container.Delete())
 	}
+	container.DrainNotify()
 	if !c.Bool("keep") {
 		if err := container.Delete(); err != nil {
 			a.log.warn(err.Error())

@@ -25,16 +25,25 @@ func Send(path string, payload []byte, file *os.File) error {
 	return err
 }
 
-// dial reaches sockets whose path is longer than a sockaddr_un by way of their directory.
-func dial(path string) (*net.UnixConn, error) {
+func dial(path string) (conn *net.UnixConn, err error) {
+	err = WithShortPath(path, func(short string) error {
+		conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: short, Net: "unix"})
+		return err
+	})
+	return conn, err
+}
+
+// WithShortPath calls do with a path of the same socket that fits into a sockaddr_un, which ends at 108 bytes: longer
+// ones are reached by way of their directory.
+func WithShortPath(path string, do func(short string) error) error {
 	const longest = 107
-	if len(path) > longest {
-		dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, err
-		}
-		defer dir.Close()
-		path = "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path)
+	if len(path) <= longest {
+		return do(path)
 	}
-	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return do("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path))
 }
