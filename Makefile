@@ -28,7 +28,7 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 # Not in go.mod: a linter's dependencies are no business of whoever imports skep.
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
 
-.PHONY: build test unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
+.PHONY: build test test-managers unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
 
 # The build id is left out because it hashes the paths of this machine: without it the
 # same commit gives the same bytes anywhere.
@@ -39,6 +39,12 @@ build: needs-build ## one static binary, ./skep
 
 test: build lint ## everything a change has to pass; the container tests need root
 	SKEP_BINARY=$(CURDIR)/skep scripts/test.sh
+
+# MANAGERS_RUNTIME=/usr/sbin/runc runs the same cases with runc.
+test-managers: ## containerd, Docker and Podman with skep; needs root
+	@scripts/need.sh root managers
+	@$(MAKE) --no-print-directory build
+	SKEP_BINARY=$(CURDIR)/skep go test -count=1 -timeout 20m ./tests/managers
 
 unit: needs-test ## go test of every package that needs no container
 	go test $$(go list ./... | grep -v '/tests\(/\|$$\)')

@@ -3,7 +3,7 @@
 # relatives root gets missing packages installed; everybody else gets one sentence
 # and exit status 2.
 #
-# usage: need.sh PURPOSE...    build, test, cross, demo: see the table below; root: to be root
+# usage: need.sh PURPOSE...    build, test, managers, cross, demo: see the table below; root: to be root
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -26,6 +26,18 @@ table() {
 		test	has runc	runc
 		test	has newuidmap	uidmap
 		test	static_busybox	busybox-static
+		managers	static_busybox	busybox-static
+		managers	has mmdebstrap	mmdebstrap
+		managers	has containerd	containerd
+		managers	has dockerd	docker.io
+		managers	has podman	podman
+		managers	has conmon	conmon
+		managers	has buildah	buildah
+		managers	has runc	runc
+		managers	has iptables	iptables
+		managers	has newuidmap	uidmap
+		managers	has slirp4netns	slirp4netns
+		managers	has fuse-overlayfs	fuse-overlayfs
 		demo	static_busybox	busybox-static
 		cross	has aarch64-linux-gnu-gcc	gcc-aarch64-linux-gnu
 		cross	test -e /usr/aarch64-linux-gnu/include/stdlib.h	libc6-dev-arm64-cross

@@ -15,16 +15,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"skep/tests/internal/signals"
 )
 
 // innerEnv marks the second process of TestMain, which has a mount namespace
@@ -86,7 +86,7 @@ func inner(m *testing.M) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 1, fmt.Errorf("become subreaper: %w", err)
 	}
-	defaultSignals()
+	signals.Default()
 	go reap()
 
 	dir, err := os.MkdirTemp("", "skep-tests-")
@@ -110,23 +110,6 @@ func inner(m *testing.M) (int, error) {
 	}
 	defer removeCgroups("/skep-test/" + suite.mark)
 	return m.Run(), nil
-}
-
-// defaultSignals gives every signal that the caller of the tests ignores a
-// handler: exec then resets it, and no runtime under test inherits SIG_IGN.
-func defaultSignals() {
-	unused := make(chan os.Signal, 1)
-	for sig := syscall.Signal(1); sig <= 64; sig++ {
-		if signal.Ignored(sig) {
-			signal.Notify(unused, sig)
-		}
-	}
-	// glibc's posix_spawn, which make uses, has its children ignore the two that
-	// it keeps for itself. Go does not know them, so that the kernel is asked.
-	for sig := uintptr(32); sig <= 33; sig++ {
-		var byDefault [4]uintptr // struct kernel_sigaction: SIG_DFL
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
-	}
 }
 
 func findBinary(dir string) (string, error) {

@@ -1,0 +1,144 @@
+package managers
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// containerd is a daemon with a client and the images of the suite.
+type containerd struct {
+	*daemon
+	address string
+	config  string // path of config.toml
+}
+
+// ctrNamespace separates these containers within containerd; ctr puts their
+// cgroups below a directory of this name.
+const ctrNamespace = "managers"
+
+// TestContainerd drives containerd's shim by ctr.
+func TestContainerd(t *testing.T) {
+	need(t, "containerd", "containerd-shim-runc-v2", "ctr", "busybox")
+	d := startContainerd(t)
+	d.importImages(t)
+	ownCgroup(t, ctrNamespace)
+	for _, c := range slices.Concat(ctrRunCases) {
+		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newCtr(t, d)) })
+	}
+}
+
+func startContainerd(t *testing.T) *containerd {
+	t.Helper()
+	dir := tempDir(t)
+	d := &containerd{address: filepath.Join(dir, "sock"), config: filepath.Join(dir, "config.toml")}
+	writeFile(t, d.config, `version = 2
+root = "`+dir+`/root"
+state = "`+dir+`/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+  address = "`+d.address+`"
+[debug]
+  level = "debug"
+`)
+	d.start(t)
+	// Registered after the daemon's stop, and so run before it: what a broken
+	// runtime has left is removed with the pid namespace, but its mounts hold
+	// the directory.
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	return d
+}
+
+func (d *containerd) start(t *testing.T) {
+	t.Helper()
+	d.daemon = startDaemon(t, "containerd successfully booted", "containerd", "--config", d.config)
+}
+
+func (d *containerd) importImages(t *testing.T) {
+	t.Helper()
+	for _, archive := range []string{
+		busyboxArchive(t, busyboxImage, defaultConfig),
+		debianArchive(t, debianImage, defaultConfig),
+	} {
+		d.ctr("images", "import", archive).succeed(t)
+	}
+}
+
+// ctr is a command of the client.
+func (d *containerd) ctr(args ...string) call {
+	return call{line: append([]string{"ctr", "--address", d.address, "--namespace", ctrNamespace}, args...)}
+}
+
+// ctrCase is one subtest.
+type ctrCase struct {
+	name string
+	run  func(c *ctr)
+}
+
+// ctr is what a case has: a container's name, and how to get at it.
+type ctr struct {
+	*testing.T
+	*containerd
+	id string
+}
+
+func newCtr(t *testing.T, d *containerd) *ctr {
+	return &ctr{t, d, strings.ToLower(filepath.Base(t.Name()))}
+}
+
+// runCall is `ctr run` with the runtime under test; args begin with flags.
+func (c *ctr) runCall(args ...string) call {
+	return c.ctr(append([]string{"run", "--runc-binary", runtimeUnderTest}, args...)...)
+}
+
+// scriptCall runs a shell script in a container of the busybox image.
+func (c *ctr) scriptCall(script string, flags ...string) call {
+	return c.runCall(append(flags, busyboxImage, c.id, "sh", "-ec", script)...)
+}
+
+// sh runs a script in the foreground and returns what it has printed.
+func (c *ctr) sh(script string, flags ...string) string {
+	c.Helper()
+	return c.scriptCall(script, append(flags, "--rm")...).succeed(c.T)
+}
+
+// detach runs a script in the background until the case ends.
+func (c *ctr) detach(script string, flags ...string) {
+	c.Helper()
+	c.scriptCall(script, append(flags, "--detach")...).succeed(c.T)
+	c.Cleanup(func() { c.remove(c.id) })
+}
+
+// remove kills and deletes a container.
+func (c *ctr) remove(id string) {
+	c.Helper()
+	c.ctr("task", "delete", "--force", id).succeed(c.T)
+	c.ctr("container", "delete", id).succeed(c.T)
+}
+
+// exec runs a command in the container and returns what it has printed.
+func (c *ctr) exec(line ...string) string {
+	c.Helper()
+	return c.execCall(line...).succeed(c.T)
+}
+
+// execCall may begin with flags.
+func (c *ctr) execCall(args ...string) call {
+	flags := 0
+	for flags < len(args) && strings.HasPrefix(args[flags], "-") {
+		flags += 2
+	}
+	line := append([]string{"task", "exec", "--exec-id", "e"}, args[:flags]...)
+	return c.ctr(append(append(line, c.id), args[flags:]...)...)
+}
+
+// equal fails the case unless both are the same.
+func (c *ctr) equal(what, got, want string) {
+	c.Helper()
+	if got != want {
+		c.Errorf("%s: %q, want %q", what, got, want)
+	}
+}

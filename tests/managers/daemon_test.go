@@ -1,0 +1,162 @@
+package managers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// daemon is a manager's server, a child of the tests.
+type daemon struct {
+	*session
+}
+
+// startDaemon starts a server and waits until its log has the text that says
+// that it serves. When the test t ends, it is asked to end and waited for.
+func startDaemon(t *testing.T, ready string, line ...string) *daemon {
+	t.Helper()
+	d := &daemon{onPipes(t, line...)}
+	d.await(ready)
+	t.Cleanup(d.stop)
+	return d
+}
+
+// stop asks the server to end, and waits for it.
+func (d *daemon) stop() {
+	_ = d.cmd.Process.Signal(unix.SIGTERM) // gone already is as good
+	d.wait()
+}
+
+// testCase runs one independent case of a suite. It must leave no process,
+// mount or cgroup behind; when it fails, what the daemons have logged
+// meanwhile is printed. d is nil for managers without a daemon.
+func testCase(t *testing.T, name string, d *daemon, run func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		if d != nil {
+			begin := d.out.length()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("%s meanwhile:\n%s", filepath.Base(d.cmd.Path), d.out.since(begin))
+				}
+			})
+		}
+		leakCheck(t)
+		run(t)
+	})
+}
+
+// leakCheck compares the machine before and after the test. What vanishes is
+// no leak: a case may be the first to see the end of another's.
+func leakCheck(t *testing.T) {
+	t.Helper()
+	before := machine(t)
+	t.Cleanup(func() {
+		var left []string
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			left = slices.DeleteFunc(machine(t), func(line string) bool { return slices.Contains(before, line) })
+			if len(left) == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
+				return
+			}
+		}
+	})
+}
+
+// machine lists the processes of the pid namespace, the mounts of the mount
+// namespace and the cgroups of the cgroup namespace, one per line.
+func machine(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	for _, p := range processes(t) {
+		lines = append(lines, fmt.Sprintf("process %d %s", p.pid, p.command))
+	}
+	for line := range strings.Lines(readFile(t, "/proc/self/mountinfo")) {
+		lines = append(lines, "mount "+strings.TrimSpace(line))
+	}
+	hierarchies, err := findHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hierarchies {
+		for _, dir := range cgroupsBelow(h.dir) {
+			lines = append(lines, "cgroup "+dir)
+		}
+	}
+	return lines
+}
+
+// process is one line of the process table.
+type process struct {
+	pid     int
+	command string // its arguments, or its name in the kernel
+}
+
+// processes reads the process table. What vanishes meanwhile is left out.
+func processes(t *testing.T) []process {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []process
+	for _, dir := range dirs {
+		command, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil {
+			continue
+		}
+		if len(command) == 0 { // a zombie
+			command, _ = os.ReadFile(filepath.Join(dir, "comm"))
+		}
+		var p process
+		if _, err := fmt.Sscanf(filepath.Base(dir), "%d", &p.pid); err != nil {
+			t.Fatal(err)
+		}
+		p.command = strings.TrimSpace(strings.ReplaceAll(string(command), "\x00", " "))
+		all = append(all, p)
+	}
+	return all
+}
+
+// need fails the test unless the programs are installed.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Fatalf("%v: `scripts/need.sh managers` installs what these tests need", err)
+		}
+	}
+}
+
+// awaitExit waits for the end of any process.
+func awaitExit(t *testing.T, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(patience); ; {
+		n, err := unix.Poll(poll, int(time.Until(deadline).Milliseconds()))
+		if n == 1 {
+			return
+		}
+		if err != unix.EINTR {
+			t.Fatalf("process %d: no end within %v (%v)", pid, patience, err)
+		}
+	}
+}
