@@ -89,8 +89,8 @@ func (c *creation) conduct() error {
 		c.settleProcess,
 		c.complete,
 	} {
-		if err := c.ctx.Err(); err != nil {
-			return err
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
 		}
 		if err := stage(); err != nil {
 			return c.hint(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -130,26 +131,32 @@ func memoryFile(content []byte) (int, error) {
 
 // await collects output until the hook ends, its time is over, or ctx ends.
 func (h *hook) await(ctx context.Context, child *nsenter.Child, output *hookOutput) error {
-	const tick = time.Second // only to notice that ctx has ended
-	patience := tick
+	timeout := -1 // ms
 	var deadline time.Time
 	if h.Timeout != nil {
 		const longest = 1 << 32 // seconds; more would overflow
 		deadline = time.Now().Add(time.Duration(min(*h.Timeout, longest)) * time.Second)
 	}
-	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(output.fd), Events: unix.POLLIN}}
+	ended, done, err := endOf(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(output.fd), Events: unix.POLLIN},
+		{Fd: int32(ended), Events: unix.POLLIN}}
 	for {
 		if !deadline.IsZero() {
-			patience = min(tick, time.Until(deadline))
+			left := time.Until(deadline)
+			if left <= 0 {
+				return fmt.Errorf("was killed: no end after %d s", *h.Timeout)
+			}
+			timeout = int(min(left.Milliseconds()+1, math.MaxInt32))
 		}
-		if patience <= 0 {
-			return fmt.Errorf("was killed: no end after %d s", *h.Timeout)
-		}
-		if _, err := unix.Poll(fds, int(patience.Milliseconds())+1); err != nil && err != unix.EINTR {
+		if _, err := unix.Poll(fds, timeout); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if fds[1].Revents != 0 && !output.read() {
 			fds[1].Fd = -1 // closed
@@ -158,6 +165,28 @@ func (h *hook) await(ctx context.Context, child *nsenter.Child, output *hookOutp
 			return nil
 		}
 	}
+}
+
+// endOf returns a descriptor that can be read once ctx has ended, -1 where it never does.
+func endOf(ctx context.Context) (fd int, done func(), err error) {
+	if ctx.Done() == nil {
+		return -1, func() {}, nil
+	}
+	fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("eventfd", err)
+	}
+	written := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(written)
+		_, _ = unix.Write(fd, []byte{0, 0, 0, 0, 0, 0, 0, 1}) // any number but 0, in either byte order
+	})
+	return fd, func() {
+		if !stop() {
+			<-written // into this descriptor, and no later one of its number
+		}
+		unix.Close(fd)
+	}, nil
 }
 
 // hookOutput keeps the end of what a hook writes to its standard output and error.

@@ -110,8 +110,8 @@ func (c *Container) verdict(ctx context.Context, fifo, pidfd int) error {
 		if _, err := unix.Poll(fds, tick); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		n, err := unix.Read(fifo, answer)
 		switch {

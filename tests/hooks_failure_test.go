@@ -113,6 +113,58 @@ func TestHookTimeout(t *testing.T) {
 	}
 }
 
+// HKW-10: SIGINT and its like end a run in whose hook it hangs, the hook, and what there is of the container.
+func TestHookInterrupted(t *testing.T) {
+	signals := map[string]unix.Signal{"createRuntime": unix.SIGINT, "createContainer": unix.SIGTERM, "startContainer": unix.SIGHUP, "poststart": unix.SIGQUIT}
+	for _, l := range hookLists()[1:5] {
+		t.Run(l.name, func(t *testing.T) {
+			r := newRuntime(t)
+			b := newBundle(t, args("/bin/sleep", "1000"))
+			addHooks(b, l, shHook("echo hangs >>"+l.file(b, "log")+"; sleep 1000 & sleep 1000; true"))
+			addHooks(b, hookLists()[5], shHook("echo poststop >>"+b.rootfs+"/log"))
+			wait := r.start(call{args: r.runLine(b)})
+			eventually(t, "the hook hangs", func() bool { return b.exists("log") })
+			for _, p := range descendants() {
+				if p.parent == os.Getpid() && strings.Contains(p.command, r.root) {
+					if err := unix.Kill(p.pid, signals[l.name]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			res, err := wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "hooks." + l.name + "[0] /bin/sh: interrupted by " + unix.SignalName(signals[l.name]); res.code != 1 || !strings.Contains(res.stderr, want) {
+				t.Errorf("exit %d, %s; want %s", res.code, res.stderr, want)
+			}
+			wantLines(t, strings.Join(b.log(), "\n"), "hangs", "poststop")
+			if left := r.entries(); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// A signal that comes while hooks run, and is none to end them, is the program's.
+func TestSignalDuringHook(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", `trap "echo got; exit 9" USR1; touch /trapped; while :; do sleep 0.01; done`))
+	addHooks(b, hookLists()[1], shHook("echo waits >>"+b.rootfs+"/log; while [ ! -e "+b.rootfs+"/go ]; do sleep 0.01; done"))
+	addHooks(b, hookLists()[4], shHook("while [ ! -e "+b.rootfs+"/trapped ]; do sleep 0.01; done"))
+	wait := r.start(call{args: r.runLine(b)})
+	eventually(t, "the hook waits", func() bool { return b.exists("log") })
+	for _, p := range descendants() {
+		if p.parent == os.Getpid() && strings.Contains(p.command, r.root) {
+			_ = unix.Kill(p.pid, unix.SIGUSR1)
+		}
+	}
+	b.write("go", "", 0o644)
+	if res, err := wait(); err != nil || res.code != 9 || res.stdout != "got\n" {
+		t.Errorf("exit %d, %q %s%v", res.code, res.stdout, res.stderr, err)
+	}
+}
+
 // A hook that ends in time is not affected by its timeout.
 func TestHookInTime(t *testing.T) {
 	r := newRuntime(t)

@@ -15,6 +15,7 @@ import (
 // comes out, and the terminal's bytes go both ways.
 type foreground struct {
 	signals int             // reading end of a pipe: one byte for each signal that arrives
+	early   []unix.Signal   // those that arrived and were read before wait
 	user    console.Console // the user's own terminal, in raw mode
 	master  *os.File        // the container's terminal
 	drained chan struct{}   // closed when all of the container's output is out
@@ -85,16 +86,16 @@ func (fg *foreground) resize() {
 // wait passes signals on to the container's init until it has ended, and returns its exit status: 128+n for one that
 // signal n ended. It needs no thread beside the calling one. The pid stays init's until it is reaped, here.
 func (fg *foreground) wait(init int) (int, error) {
-	number := make([]byte, 1)
+	early := fg.early
 	for {
-		n, err := unix.Read(fg.signals, number)
-		if err == unix.EINTR {
-			continue
+		var sig unix.Signal
+		var err error
+		if len(early) > 0 {
+			sig, early = early[0], early[1:]
+		} else if sig, err = fg.nextSignal(); err != nil {
+			return 0, err
 		}
-		if n != 1 {
-			return 0, os.NewSyscallError("read", err)
-		}
-		switch sig := unix.Signal(number[0]); {
+		switch {
 		case sig == unix.SIGCHLD:
 			if status, ended := reap(init); ended {
 				fg.drain()
@@ -104,6 +105,20 @@ func (fg *foreground) wait(init int) (int, error) {
 			fg.resize()
 		default:
 			_ = unix.Kill(init, sig)
+		}
+	}
+}
+
+// nextSignal waits for a signal to arrive.
+func (fg *foreground) nextSignal() (unix.Signal, error) {
+	number := make([]byte, 1)
+	for {
+		n, err := unix.Read(fg.signals, number)
+		switch {
+		case n == 1:
+			return unix.Signal(number[0]), nil
+		case err != unix.EINTR:
+			return 0, os.NewSyscallError("read", err)
 		}
 	}
 }

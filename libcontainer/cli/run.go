@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 
@@ -28,15 +29,15 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	create := func(more ...libcontainer.Option) (*libcontainer.Container, error) {
-		return libcontainer.Create(c.Context, c.String("root"), c.Args().First(), c.String("bundle"), append(options, more...)...)
+	create := func(ctx context.Context, more ...libcontainer.Option) (*libcontainer.Container, error) {
+		return libcontainer.Create(ctx, c.String("root"), c.Args().First(), c.String("bundle"), append(options, more...)...)
 	}
 	if c.Bool("detach") {
-		container, err := create()
+		container, err := create(c.Context)
 		if err != nil {
 			return err
 		}
-		return startOrDelete(c, container)
+		return startOrDelete(c.Context, container)
 	}
 	if !c.Bool("no-subreaper") {
 		// What the container's init leaves behind is ours to reap, so that delete finds empty cgroups.
@@ -49,11 +50,16 @@ func (a *app) run(c *cli.Context) error {
 		return err
 	}
 	defer fg.close()
-	container, err := create(libcontainer.Console(fg.attach), libcontainer.NotifyPass())
+	ctx := newInterruption(c.Context, fg)
+	container, err := create(ctx, libcontainer.Console(fg.attach), libcontainer.NotifyPass())
 	if err != nil {
 		return err
 	}
-	if err := startOrDelete(c, container); err != nil {
+	err = startOrDelete(ctx, container)
+	if interrupted := ctx.close(); err == nil && interrupted != nil { // too late for any hook
+		err = errors.Join(interrupted, container.Delete())
+	}
+	if err != nil {
 		return err
 	}
 	status, err := fg.wait(container.State().Init.Pid)
@@ -61,6 +67,7 @@ func (a *app) run(c *cli.Context) error {
 		return errors.Join(err, container.Delete())
 	}
 	container.DrainNotify()
+	leaveSignals()
 	if !c.Bool("keep") {
 		if err := container.Delete(); err != nil {
 			a.log.warn(err.Error())
@@ -73,8 +80,8 @@ func (a *app) run(c *cli.Context) error {
 }
 
 // startOrDelete leaves nothing of a container that does not start.
-func startOrDelete(c *cli.Context, container *libcontainer.Container) error {
-	err := container.Start(c.Context)
+func startOrDelete(ctx context.Context, container *libcontainer.Container) error {
+	err := container.Start(ctx)
 	if err == nil {
 		return nil
 	}

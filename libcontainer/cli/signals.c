@@ -27,3 +27,8 @@ void take_signals(int fd, const unsigned char *numbers, int count)
 	for (int i = 0; i < count; i++)
 		sigaction(numbers[i], &action, NULL);
 }
+
+void leave_signal(int number)
+{
+	signal(number, SIG_DFL);
+}

@@ -46,3 +46,10 @@ func caughtSignals() []byte {
 	}
 	return numbers
 }
+
+// leaveSignals gives the interrupting signals their default meaning back.
+func leaveSignals() {
+	for _, sig := range interrupting() {
+		C.leave_signal(C.int(sig))
+	}
+}
