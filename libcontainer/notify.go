@@ -93,6 +93,7 @@ func (c *Container) follow(ctx context.Context, n *notified) error {
 		return n.listener.AwaitReady(ctx, n.options.notifySocket, n.pid, n.pidfd)
 	}
 	c.passed = make(chan struct{})
+	ctx = context.WithoutCancel(ctx) // it is that of the start, which is over; the passing ends with the program
 	go func() {
 		defer close(c.passed)
 		defer n.close()
