@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -35,20 +37,43 @@ func deleteBroken(root, id string, force bool, opts []Option, cause error) error
 	if _, err := os.Lstat(dir.file(verdictFile)); errors.Is(cause, errNoState) && errors.Is(err, fs.ErrNotExist) {
 		return dir.remove() // nothing is made before the journal is written: the cgroup may be somebody else's
 	}
-	kept, err := keptConfig(dir)
-	if err != nil {
-		return dir.remove() // what the default cgroup is called may be another's: nobody knows what this one was
+	c := &Container{dir: dir, state: &State{ID: id}}
+	for _, set := range opts {
+		set(&c.options)
 	}
-	group, err := groupOf(kept, id)
+	return c.deleteWithoutState()
+}
+
+// deleteWithoutState removes the container by what its configuration says. Without that too, only the default cgroup
+// could be its own. Poststop hooks do not run: where the bundle is, which they are to be told and to work in, stood in
+// the state.
+func (c *Container) deleteWithoutState() error {
+	kept, configErr := keptConfig(c.dir)
+	if configErr != nil {
+		kept = &specs.Spec{}
+	}
+	group, err := groupOf(kept, c.state.ID)
 	if err != nil {
-		return fmt.Errorf("delete %s: %w", id, err)
+		return err
 	}
 	// All directories of the group count as made by create: the kernel refuses to remove one that is in use.
-	facts := cgroups.Facts{Paths: group.Paths()}
-	for _, path := range facts.Paths {
-		facts.Created = append(facts.Created, path)
+	c.state.Cgroup = cgroups.Facts{Paths: group.Paths()}
+	for _, path := range c.state.Cgroup.Paths {
+		c.state.Cgroup.Created = append(c.state.Cgroup.Created, path)
 	}
-	c := &Container{dir: dir, state: &State{ID: id, Cgroup: facts}}
+	if kept.Hooks != nil && len(kept.Hooks.Poststop) > 0 {
+		c.options.report([]string{"hooks.poststop: not run: the state that says where the bundle is cannot be read"})
+	}
+	if configErr == nil {
+		return c.destroy()
+	}
+	// A container of another --root, too, may have this id, and its processes in that cgroup are not ours to end.
+	pids, err := group.Procs()
+	if err != nil || len(pids) > 0 {
+		c.options.report([]string{fmt.Sprintf("neither the state nor the configuration can be read: the cgroup %s stays, with the processes %v",
+			slices.Sorted(maps.Values(c.state.Cgroup.Paths))[0], pids)})
+		c.state.Cgroup = cgroups.Facts{}
+	}
 	return c.destroy()
 }
 

@@ -135,6 +135,64 @@ func TestDeleteForceBrokenState(t *testing.T) {
 	}
 }
 
+// OPD-08: without the configuration, too, only the default cgroup can be the container's. It goes if nobody is in it:
+// a container of another root may have the same id.
+func TestDeleteForceUnknown(t *testing.T) {
+	r := newRuntime(t)
+	other := r.runDetached(newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = "" })))
+	root := r.root
+	r.root = tempDir(t)
+	b := newBundle(t)
+	r.ok("create", "--bundle", b.dir, other.id)
+	state := r.state(other.id)
+	spoil := func() {
+		for _, name := range []string{"state.json", "config.json"} {
+			writeFile(t, filepath.Join(r.root, other.id, name), "{")
+		}
+	}
+	spoil()
+	res := r.do("delete", "--force", other.id)
+	if want := itoa(other.pid); res.code != 0 || !strings.Contains(res.stderr, "/skep/"+other.id+" stays, with the processes ["+want+"]") {
+		t.Errorf("exit %d, %s", res.code, res.stderr)
+	}
+	r.fails("does not exist", "state", other.id)
+	_ = unix.Kill(state.Pid, unix.SIGKILL) // nobody knows it any more
+	eventually(t, "the cgroup is empty", func() bool { reapOrphans(); return removedCgroups(b) })
+	r.root = root
+	if status := other.status(); status != "running" {
+		t.Errorf("the other container is %s", status)
+	}
+	other.stop()
+	spoil()
+	r.ok("delete", "--force", other.id)
+	if left := cgroupsOf(bundle{cgroup: "/skep/" + other.id}); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// removedCgroups removes the cgroups of a container that nobody knows, once they are empty.
+func removedCgroups(b bundle) bool {
+	for _, dir := range cgroupsOf(b) {
+		_ = unix.Rmdir(dir)
+	}
+	return len(cgroupsOf(b)) == 0
+}
+
+// OPD-08 HKW-10: poststop hooks need to be told where the bundle is.
+func TestDeleteForceSkipsPoststop(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t)
+	addHooks(b, hookLists()[5], shHook("echo poststop >>"+b.rootfs+"/log"))
+	c := r.create(b)
+	writeFile(t, filepath.Join(r.root, c.id, "state.json"), "{")
+	if res := r.do("delete", "--force", c.id); res.code != 0 || !strings.Contains(res.stderr, "hooks.poststop: not run: the state") {
+		t.Errorf("exit %d, %s", res.code, res.stderr)
+	}
+	if b.exists("log") {
+		t.Error("the hook has run")
+	}
+}
+
 // OPD-05: a cgroup that was there before stays.
 func TestDeleteKeepsForeignCgroup(t *testing.T) {
 	r := newRuntime(t)
