@@ -91,6 +91,19 @@ func TestSingleDashFlags(t *testing.T) {
 	r.live = nil
 }
 
+// Flags may stand behind the id, as runc has it.
+func TestFlagsBehindTheID(t *testing.T) {
+	r := newRuntime(t)
+	id := r.id()
+	pidFile := filepath.Join(tempDir(t), "pid")
+	r.ok("run", id, "--bundle", newBundle(t).dir, "-d", "--pid-file="+pidFile)
+	if got := strconv.Itoa(r.state(id).Pid); got != readFile(t, pidFile) {
+		t.Errorf("pid file %s, pid %s", readFile(t, pidFile), got)
+	}
+	r.ok("delete", id, "--force")
+	r.fails("--force", "delete", "--", id, "--force") // here it is one id too many
+}
+
 // FD-02: sockets of a caller that activates the container.
 func TestListenFds(t *testing.T) {
 	r := newRuntime(t)

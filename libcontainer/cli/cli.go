@@ -37,7 +37,8 @@ func Main(args []string, build Build) int {
 	returnToCallersCPUs()
 	descriptors := takeDescriptors() // first of all
 	a := &app{descriptors: descriptors, name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr}
-	err := a.command().RunContext(context.Background(), args)
+	command := a.command()
+	err := command.RunContext(context.Background(), flagsFirst(command, args))
 	var status exitStatus
 	switch {
 	case err == nil:
