@@ -36,13 +36,14 @@ type blueprint struct {
 	mounts   *rootfs.Plan
 	owners   *owners
 	process  process.Host
+	rights   rights
 	slack    uint64 // timer slack to be given back to the child, in nanoseconds; 0 leaves it
 	warnings []string
 }
 
 // design loads, validates and compiles the configuration of a bundle. Nothing on the host is changed.
 func design(bundle, id string, o *options) (*blueprint, error) {
-	b := &blueprint{slack: o.timerSlack}
+	b := &blueprint{slack: o.timerSlack, rights: rightsFor(o)}
 	var err error
 	if b.bundle, err = filepath.Abs(bundle); err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	}
 	b.spec = b.config.Spec
 	warnings, err := spec.Validate(b.spec, spec.Options{
-		Rootless:      os.Geteuid() != 0 && !o.planning,
+		Rootless:      !b.rights.admin,
 		NoPivot:       o.noPivot,
 		Detached:      o.console == nil && !o.planning,
 		ConsoleSocket: o.consoleSocket != "",
@@ -113,8 +114,12 @@ func (b *blueprint) designCgroups(id string, o *options) error {
 	if err != nil {
 		return err
 	}
+	resources := b.spec.Linux.Resources
+	if b.rights.host && !o.rootless {
+		resources = guarded(resources)
+	}
 	var warnings []string
-	if b.writes, warnings, err = cgroups.Compile(layout.Mode, guarded(b.spec.Linux.Resources, o.rootless)); err != nil {
+	if b.writes, warnings, err = cgroups.Compile(layout.Mode, resources); err != nil {
 		return err
 	}
 	b.warn(warnings...)
@@ -123,7 +128,7 @@ func (b *blueprint) designCgroups(id string, o *options) error {
 }
 
 // groupOf finds the cgroups of a configuration.
-func groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
+func groupOf(s *specs.Spec, id string, rootless bool) (*cgroups.Group, error) {
 	layout, err := cgroups.Detect()
 	if err != nil {
 		return nil, err
@@ -132,7 +137,7 @@ func groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
 	if s.Linux != nil {
 		path = s.Linux.CgroupsPath
 	}
-	return cgroups.New(layout, path, id, os.Geteuid() != 0)
+	return cgroups.New(layout, path, id, rootless)
 }
 
 // processHost gathers what the host lets a process have.
@@ -150,7 +155,6 @@ func processHost(s *specs.Spec) process.Host {
 	h.LastCap--
 	if spec.FindNamespace(s.Linux, specs.UserNamespace) != nil {
 		h.Grantable = 1<<(h.LastCap+1) - 1
-		h.KeepGroups = os.Geteuid() != 0
 		return h
 	}
 	var data [2]unix.CapUserData
@@ -186,12 +190,13 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		Bundle:     b.bundle,
 		Root:       b.root,
 		RootDir:    b.rootDir,
-		Privileged: os.Geteuid() == 0 || o.planning,
+		Privileged: b.rights.mounts,
 		Cgroups:    b.group.Paths(),
 		NoPivot:    o.noPivot,
 
 		UserNamespace:  b.owners.open,
 		ForeignNetwork: b.foreignNetwork(),
+		NoDeviceNodes:  !b.rights.host,
 		IsDir: func(path string) (bool, error) {
 			if path == o.notifyDir {
 				return true, nil // it will be made together with the container
@@ -243,10 +248,8 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 
 // Plan returns what Create and Start would do for a bundle, as text. It needs no privileges.
 func Plan(bundle, id string, opts ...Option) (string, error) {
-	o := &options{planning: true}
-	for _, set := range opts {
-		set(o)
-	}
+	o := newOptions(false, opts)
+	o.planning = true
 	b, err := design(bundle, id, o)
 	if err != nil {
 		return "", err

@@ -37,10 +37,7 @@ func deleteBroken(root, id string, force bool, opts []Option, cause error) error
 	if _, err := os.Lstat(dir.file(verdictFile)); errors.Is(cause, errNoState) && errors.Is(err, fs.ErrNotExist) {
 		return dir.remove() // nothing is made before the journal is written: the cgroup may be somebody else's
 	}
-	c := &Container{dir: dir, state: &State{ID: id}}
-	for _, set := range opts {
-		set(&c.options)
-	}
+	c := &Container{dir: dir, state: &State{ID: id}, options: *newOptions(Unprivileged(), opts)}
 	return c.deleteWithoutState()
 }
 
@@ -52,7 +49,7 @@ func (c *Container) deleteWithoutState() error {
 	if configErr != nil {
 		kept = &specs.Spec{}
 	}
-	group, err := groupOf(kept, c.state.ID)
+	group, err := groupOf(kept, c.state.ID, c.options.rootless)
 	if err != nil {
 		return err
 	}

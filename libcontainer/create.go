@@ -29,10 +29,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	if err := checkKernel(); err != nil {
 		return nil, err
 	}
-	o := &options{}
-	for _, set := range opts {
-		set(o)
-	}
+	o := newOptions(Unprivileged(), opts)
 	o.notifyIn(root, id)
 	b, err := design(bundle, id, o)
 	if err != nil {
@@ -173,7 +170,7 @@ func (c *creation) settleParentSide() error {
 	if flags, _, _ := c.namespaceFlags(); flags&unix.CLONE_NEWUSER == 0 {
 		return nil
 	}
-	return writeIDMaps(pid, c.spec.Linux)
+	return c.writeIDMaps()
 }
 
 func (c *creation) enterNamespaces() error {

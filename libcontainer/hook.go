@@ -60,7 +60,7 @@ func (h *hook) play(ctx context.Context) error {
 	}
 	defer child.Release()
 	defer child.Close()
-	if err := h.await(ctx, child, output); err != nil {
+	if err := output.await(ctx, child, h.Timeout); err != nil {
 		// The group first: its number is the hook's pid, which is taken until the hook is reaped.
 		_ = unix.Kill(-child.Pid, unix.SIGKILL)
 		child.Kill()
@@ -129,26 +129,26 @@ func memoryFile(content []byte) (int, error) {
 	return fd, nil
 }
 
-// await collects output until the hook ends, its time is over, or ctx ends.
-func (h *hook) await(ctx context.Context, child *nsenter.Child, output *hookOutput) error {
+// await collects output until the hook ends, its time is over (in seconds; nil is forever), or ctx ends.
+func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int) error {
 	timeout := -1 // ms
 	var deadline time.Time
-	if h.Timeout != nil {
+	if limit != nil {
 		const longest = 1 << 32 // seconds; more would overflow
-		deadline = time.Now().Add(time.Duration(min(*h.Timeout, longest)) * time.Second)
+		deadline = time.Now().Add(time.Duration(min(*limit, longest)) * time.Second)
 	}
 	ended, done, err := endOf(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(output.fd), Events: unix.POLLIN},
+	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(o.fd), Events: unix.POLLIN},
 		{Fd: int32(ended), Events: unix.POLLIN}}
 	for {
 		if !deadline.IsZero() {
 			left := time.Until(deadline)
 			if left <= 0 {
-				return fmt.Errorf("was killed: no end after %d s", *h.Timeout)
+				return fmt.Errorf("was killed: no end after %d s", *limit)
 			}
 			timeout = int(min(left.Milliseconds()+1, math.MaxInt32))
 		}
@@ -158,7 +158,7 @@ func (h *hook) await(ctx context.Context, child *nsenter.Child, output *hookOutp
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if fds[1].Revents != 0 && !output.read() {
+		if fds[1].Revents != 0 && !o.read() {
 			fds[1].Fd = -1 // closed
 		}
 		if fds[0].Revents != 0 {

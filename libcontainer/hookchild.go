@@ -168,8 +168,7 @@ func (h *hook) root() (plan.SetIDs, error) {
 	if err != nil {
 		return plan.SetIDs{}, err
 	}
-	setgroups, err := os.ReadFile(dir + "setgroups")
-	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: string(setgroups) == "deny\n"}, err
+	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: setgroupsDenied(dir)}, nil
 }
 
 // workingDirectory is the bundle wherever it is in sight.

@@ -20,12 +20,10 @@ func (c *creation) mapIDs() (uid, gid uint32, err error) {
 	user := c.joinedNamespace(specs.UserNamespace)
 	if user == nil {
 		uid, gid = firstIDs(c.spec.Linux)
-		return uid, gid, writeIDMaps(c.child.Pid, c.spec.Linux)
+		return uid, gid, c.writeIDMaps()
 	}
 	dir := "/proc/" + strconv.Itoa(c.child.Pid) + "/"
-	if setgroups, err := os.ReadFile(dir + "setgroups"); err == nil && string(setgroups) == "deny\n" {
-		c.process.KeepGroups = true
-	}
+	c.process.KeepGroups = setgroupsDenied(dir)
 	for _, m := range [...]struct {
 		file, item string
 		listed     []specs.LinuxIDMapping

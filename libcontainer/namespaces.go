@@ -141,10 +141,24 @@ func (b *blueprint) joinedNamespace(t specs.LinuxNamespaceType) *joined {
 	return nil
 }
 
-// foreignNetwork tells whether the joined network namespace belongs to others than the joined user namespace.
+// foreignNetwork tells whether the network namespace, unless it is a new one, belongs to others than the user namespace
+// that the container joins or, without one, is made in.
 func (b *blueprint) foreignNetwork() bool {
 	network := b.joinedNamespace(specs.NetworkNamespace)
-	return network != nil && network.fd >= 0 && !network.inside
+	switch {
+	case spec.FindNamespace(b.spec.Linux, specs.UserNamespace) != nil:
+		return network != nil && network.fd >= 0 && !network.inside
+	case b.rights.host:
+		return false
+	case network != nil:
+		return !isOurs(network.fd)
+	}
+	fd, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	return !isOurs(fd)
 }
 
 // makes tells whether the container gets a namespace of this type of its own.

@@ -14,6 +14,7 @@ type options struct {
 	rootless      bool
 	timerSlack    uint64
 	hookEnv       []string
+	searchPath    string
 	noNewKeyring  bool
 	preserveFDs   int
 	listenFDs     int
@@ -23,6 +24,14 @@ type options struct {
 	warn          func(string)
 	notifyDir     string // for the program's own socket; empty: it gets none
 	planning      bool   // nothing is to be made
+}
+
+func newOptions(rootless bool, opts []Option) *options {
+	o := &options{rootless: rootless}
+	for _, set := range opts {
+		set(o)
+	}
+	return o
 }
 
 // ConsoleSocket names the AF_UNIX stream socket that receives the terminal's master, where process.terminal is set.
@@ -37,8 +46,10 @@ func PidFile(path string) Option { return func(o *options) { o.pidFile = path } 
 // NoPivot uses a move of the root mount and chroot instead of pivot_root, for hosts that run from a ramfs.
 func NoPivot() Option { return func(o *options) { o.noPivot = true } }
 
-// Rootless makes the container as an unprivileged user would: cgroups that cannot be made are done without.
-func Rootless() Option { return func(o *options) { o.rootless = true } }
+// Rootless says whether cgroups are used as an unprivileged user has to: below the parent of the own cgroup, where a
+// delegated subtree begins, and not at all where that is refused and no limits are asked for. Without this option the
+// kernel is asked what this process is ([Unprivileged]).
+func Rootless(on bool) Option { return func(o *options) { o.rootless = on } }
 
 // TimerSlack is the timer slack, in nanoseconds, that the container and hooks get where this process has changed its own: the
 // kernel would hand ours on.
@@ -69,6 +80,10 @@ func NotifyPass() Option { return func(o *options) { o.notifyPass = true } }
 // HookEnvironment is the environment of those hooks outside the container that the configuration gives none: an empty
 // one, unless this is set.
 func HookEnvironment(env []string) Option { return func(o *options) { o.hookEnv = env } }
+
+// SearchPath is where newuidmap(1) and newgidmap(1) are looked up, a list of directories as in PATH. They are needed
+// where an unprivileged user has more ids mapped than the own one.
+func SearchPath(list string) Option { return func(o *options) { o.searchPath = list } }
 
 // Warn receives warnings: what was asked for, could not be had, and does not stop the container.
 func Warn(f func(string)) Option { return func(o *options) { o.warn = f } }

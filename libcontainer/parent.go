@@ -90,29 +90,6 @@ func writeFile(path, value string) error {
 	return err
 }
 
-// writeIDMaps writes the maps of a new user namespace (config-linux.md#user-namespace-mappings). Without privilege
-// over the ids, the kernel wants setgroups denied before a group is mapped.
-func writeIDMaps(pid int, l *specs.Linux) error {
-	if len(l.UIDMappings) == 0 && len(l.GIDMappings) == 0 {
-		return nil
-	}
-	dir := "/proc/" + strconv.Itoa(pid) + "/"
-	if os.Geteuid() != 0 {
-		if err := writeFile(dir+"setgroups", "deny"); err != nil {
-			return fmt.Errorf("linux.gidMappings: deny setgroups: %w", err)
-		}
-	}
-	for _, m := range [...]struct {
-		file, path string
-		ids        []specs.LinuxIDMapping
-	}{{"uid_map", "linux.uidMappings", l.UIDMappings}, {"gid_map", "linux.gidMappings", l.GIDMappings}} {
-		if err := writeFile(dir+m.file, formatIDMap(m.ids)); err != nil {
-			return fmt.Errorf("%s: write %s: %w%s", m.path, m.file, err, idMapHint(err))
-		}
-	}
-	return nil
-}
-
 func formatIDMap(ids []specs.LinuxIDMapping) string {
 	var b []byte
 	for _, m := range ids {
@@ -122,13 +99,6 @@ func formatIDMap(ids []specs.LinuxIDMapping) string {
 		b = append(strconv.AppendUint(b, uint64(m.Size), 10), '\n')
 	}
 	return string(b)
-}
-
-func idMapHint(err error) string {
-	if err == unix.EPERM && os.Geteuid() != 0 {
-		return " (an unprivileged user may map only the own id, one to one)"
-	}
-	return ""
 }
 
 // firstIDs are the ids with which the container is built: root where it is mapped, else the first that is.

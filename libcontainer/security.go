@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"skep/libcontainer/process"
 	"skep/nsenter"
 	"skep/nsenter/plan"
+	"skep/spec"
 )
 
 // sysfs is where the host tells which security modules it has.
@@ -41,6 +43,9 @@ func (b *blueprint) designProcess(id string, o *options) error {
 		return errors.New("linux.mountLabel: not supported yet")
 	}
 	b.process = processHost(b.spec)
+	if user := spec.FindNamespace(b.spec.Linux, specs.UserNamespace); user == nil || user.Path == "" { // else it is asked once joined
+		b.process.KeepGroups = b.rights.deniesSetgroups(b.spec.Linux.GIDMappings)
+	}
 	if o.planning {
 		b.process.Grantable = ^uint64(0)
 	}

@@ -78,7 +78,7 @@ func (c *compiler) node(item string, d *specs.LinuxDevice) {
 	if strings.HasPrefix(name, "/dev/") {
 		to = plan.Real(name)
 	}
-	if d.Type != "p" && (!c.host.Privileged || c.has(specs.UserNamespace)) {
+	if d.Type != "p" && (c.host.NoDeviceNodes || c.has(specs.UserNamespace)) {
 		slot := c.clone(Tree{Item: item, Path: name, Device: d, Changes: []plan.SetAttr{
 			{Set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC, Propagation: unix.MS_PRIVATE},
 		}})

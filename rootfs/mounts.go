@@ -245,10 +245,15 @@ func (c *compiler) hostSysfs(m *mount) {
 	c.add(m.item, plan.Attach{Mount: slot, At: m.at, Make: plan.Directory})
 }
 
-// ownsNetwork tells whether init may mount sysfs: without a user namespace it may, in one it needs a network
-// namespace that belongs to that.
+// ownsNetwork tells whether init may mount sysfs: its network namespace has to belong to its user namespace.
 func (c *compiler) ownsNetwork() bool {
 	user := spec.FindNamespace(c.linux, specs.UserNamespace)
 	network := spec.FindNamespace(c.linux, specs.NetworkNamespace)
-	return user == nil || network != nil && (network.Path == "" || user.Path != "" && !c.host.ForeignNetwork)
+	switch {
+	case network != nil && network.Path == "":
+		return true
+	case user != nil && (network == nil || user.Path == ""):
+		return false
+	}
+	return !c.host.ForeignNetwork
 }

@@ -38,8 +38,11 @@ type Host struct {
 	// there.
 	IsDir func(path string) (bool, error)
 
-	// ForeignNetwork says that the network namespace that is joined does not belong to the user namespace that is.
+	// ForeignNetwork says that the network namespace, unless it is a new one, does not belong to the user namespace that
+	// the container joins or, without one, is made in.
 	ForeignNetwork bool
+	// NoDeviceNodes says that the runtime itself is in a user namespace, where no device node can be made.
+	NoDeviceNodes bool
 
 	// UserNamespace opens the user namespace that maps ids like this: a new one, or without mappings the container's.
 	// It is called when phases are played, after the container's exists. Its caller closes the descriptor.

@@ -12,6 +12,7 @@ package tests
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,8 +42,9 @@ var suite struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	run := isolate
-	if os.Getenv(innerEnv) != "" {
+	if os.Getenv(innerEnv) != "" || os.Geteuid() != 0 && onlyRootless() {
 		run = func() (int, error) { return inner(m) }
 	}
 	code, err := run()
@@ -57,7 +59,7 @@ func TestMain(m *testing.M) {
 // somebody else makes during the run would look like a leak.
 func isolate() (int, error) {
 	if os.Geteuid() != 0 {
-		return 1, errors.New("real containers need root: run `go test ./tests` as root")
+		return 1, errors.New("real containers need root: run `go test ./tests` as root, or only those of an unprivileged user by -run " + rootlessTests)
 	}
 	runtime.LockOSThread() // the parent-death signal is bound to this thread
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -75,13 +77,10 @@ func isolate() (int, error) {
 
 // inner prepares the process, runs the tests and clears up.
 func inner(m *testing.M) (int, error) {
-	// Shared, as on a host with systemd: a mount that a container leaks
-	// through a peer group then shows in this namespace.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return 1, fmt.Errorf("make / private: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
-		return 1, fmt.Errorf("make / shared: %w", err)
+	if os.Geteuid() == 0 {
+		if err := shareMounts(); err != nil {
+			return 1, err
+		}
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 1, fmt.Errorf("become subreaper: %w", err)
@@ -110,6 +109,18 @@ func inner(m *testing.M) (int, error) {
 	}
 	defer removeCgroups("/skep-test/" + suite.mark)
 	return m.Run(), nil
+}
+
+// shareMounts makes the mounts shared, as on a host with systemd: one that a
+// container leaks through a peer group then shows in this namespace.
+func shareMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make / private: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("make / shared: %w", err)
+	}
+	return nil
 }
 
 func findBinary(dir string) (string, error) {

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,9 @@ type ociRuntime struct {
 	t      *testing.T
 	binary string
 	root   string
-	ids    int      // how many ids were handed out
-	live   []string // containers to remove when the test ends
+	ids    int                 // how many ids were handed out
+	live   []string            // containers to remove when the test ends
+	as     *syscall.Credential // who calls it, unless a call says otherwise
 }
 
 // newRuntime also starts the leak check of the test.
@@ -121,7 +123,7 @@ func (r *ociRuntime) start(c call) func() (result, error) {
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.ExtraFiles = c.dir, c.extra
 	cmd.Env = append(os.Environ(), c.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.user}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cmp.Or(c.user, r.as)}
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}

@@ -89,7 +89,7 @@ func (a *app) command() *cli.App {
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "root", Value: defaultRoot(), Usage: "`DIR` for the state of containers"},
+		&cli.StringFlag{Name: "root", Usage: "`DIR` for the state of containers (default: /run/skep, without privileges $XDG_RUNTIME_DIR/skep)"},
 		&cli.StringFlag{Name: "log", Usage: "append warnings and errors to `FILE`"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Usage: "error, warning or debug"},
@@ -101,16 +101,6 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// defaultRoot is /run/skep, for an unprivileged user a directory of the session.
-func defaultRoot() string {
-	if os.Geteuid() != 0 {
-		if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-			return filepath.Join(dir, "skep")
-		}
-	}
-	return "/run/skep"
-}
-
 // begin runs before every command.
 func (a *app) begin(c *cli.Context) error {
 	log, err := newLogger(c.String("log"), c.String("log-format"), a.stderr, c.Bool("debug") || c.String("log-level") == "debug")
@@ -118,12 +108,9 @@ func (a *app) begin(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	root, err := filepath.Abs(c.String("root"))
-	if err != nil {
+	root, err := stateRoot(c.String("root"))
+	if err != nil && needsState(c.Args().First()) {
 		return err
-	}
-	if root == "/" {
-		return errors.New("--root must not be /")
 	}
 	if err := c.Set("root", root); err != nil {
 		return err
@@ -209,15 +196,4 @@ func (a *app) define(c *cli.Command, positional ...string) *cli.Command {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	return c
-}
-
-// rootless tells whether to behave as for an unprivileged user.
-func rootless(c *cli.Context) bool {
-	switch c.String("rootless") {
-	case "true":
-		return true
-	case "false":
-		return false
-	}
-	return os.Geteuid() != 0
 }

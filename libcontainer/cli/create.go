@@ -37,15 +37,19 @@ func createFlags() []cli.Flag {
 	}
 }
 
-// options are what every operation gets that may run hooks.
-func (a *app) options() []libcontainer.Option {
-	return []libcontainer.Option{
+// options are what every operation gets that may run hooks or look for cgroups.
+func (a *app) options(c *cli.Context) []libcontainer.Option {
+	options := []libcontainer.Option{
 		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()),
 	}
+	if mode := c.String("rootless"); mode != "auto" {
+		options = append(options, libcontainer.Rootless(mode == "true"))
+	}
+	return options
 }
 
 func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
-	options := a.options()
+	options := append(a.options(c), libcontainer.SearchPath(os.Getenv("PATH")))
 	if socket := c.String("console-socket"); socket != "" {
 		options = append(options, libcontainer.ConsoleSocket(socket))
 	}
@@ -66,11 +70,7 @@ func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, preserve...)
-	if rootless(c) {
-		options = append(options, libcontainer.Rootless())
-	}
-	return append(options, notifyOptions()...), nil
+	return append(append(options, preserve...), notifyOptions()...), nil
 }
 
 // notifyOptions are for a service manager that waits to hear from the container.

@@ -12,7 +12,7 @@ func (a *app) startCommand() *cli.Command {
 		Name:  "start",
 		Usage: "run the program of a created container",
 		Action: func(c *cli.Context) error {
-			return libcontainer.Start(c.Context, c.String("root"), c.Args().First(), append(a.options(), notifyOptions()...)...)
+			return libcontainer.Start(c.Context, c.String("root"), c.Args().First(), append(a.options(c), notifyOptions()...)...)
 		},
 	}, "ID")
 }
@@ -42,7 +42,7 @@ func (a *app) deleteCommand() *cli.Command {
 		Usage: "remove a container",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs; an unknown id is no error"}},
 		Action: func(c *cli.Context) error {
-			return libcontainer.Delete(c.String("root"), c.Args().First(), c.Bool("force"), a.options()...)
+			return libcontainer.Delete(c.String("root"), c.Args().First(), c.Bool("force"), a.options(c)...)
 		},
 	}, "ID")
 }
