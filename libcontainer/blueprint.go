@@ -278,6 +278,7 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 	}
 	var text strings.Builder
 	b.printCgroups(&text)
+	printDevices(&text, b.spec.Linux.NetDevices)
 	printHooks(&text, b.spec.Hooks)
 	known := plan.SlotSet(0)
 	for _, p := range phases {
@@ -312,7 +313,6 @@ func unsupported(s *specs.Spec) error {
 		add(ns.Path != "" && ns.Type == specs.MountNamespace, fmt.Sprintf("linux.namespaces[%d].path of a mount namespace", i))
 	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
-	add(len(l.NetDevices) > 0, "linux.netDevices")
 	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")
 	if len(found) == 0 {
 		return nil

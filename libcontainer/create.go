@@ -14,6 +14,7 @@ import (
 
 	"skep/cgroups"
 	"skep/libcontainer/console"
+	"skep/libcontainer/netdev"
 	"skep/libcontainer/process"
 	"skep/nsenter"
 	"skep/nsenter/plan"
@@ -64,7 +65,8 @@ type creation struct {
 	dir    *stateDir
 	state  *State
 	child  *nsenter.Child
-	master *os.File // of the terminal
+	moved  *netdev.Moved // nil without network devices
+	master *os.File      // of the terminal
 }
 
 // container is what there is of it so far.
@@ -82,6 +84,7 @@ func (c *creation) conduct() error {
 		c.settleParentSide,
 		c.place,
 		c.enterNamespaces,
+		c.moveDevices,
 		c.buildRootfs,
 		c.settleProcess,
 		c.complete,
@@ -327,12 +330,20 @@ func (c *creation) undo(cause error) error {
 	if c.child != nil {
 		c.child.Kill()
 	}
+	if c.moved != nil {
+		if err := c.moved.Return(); err != nil {
+			cause = fmt.Errorf("%w (and not undone: %w)", cause, err)
+		}
+	}
 	return c.container().abandon(cause)
 }
 
 func (c *creation) close() {
 	c.rootDir.Close()
 	c.owners.close()
+	if c.moved != nil {
+		c.moved.Close()
+	}
 	if c.master != nil {
 		c.master.Close()
 	}

@@ -101,6 +101,8 @@ func (b *blueprint) checkOwn(j *joined, file string) error {
 		return refuse("nobody can join it again; leave it out")
 	case j.Type == specs.UTSNamespace && (b.spec.Hostname != "" || b.spec.Domainname != ""):
 		return refuse("hostname and domainname would rename the host")
+	case j.Type == specs.NetworkNamespace && len(b.spec.Linux.NetDevices) > 0:
+		return refuse("linux.netDevices would go nowhere")
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.spec.Linux.Sysctl)) {
 		path, err := spec.SysctlPath(name)

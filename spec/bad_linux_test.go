@@ -39,6 +39,8 @@ func TestBadDevices(t *testing.T) {
 		{"NETD-02", net(`"eth0":{"name":"0123456789abcdef"},"..":{},"a/b":{"name":"x:y"}`),
 			is(`linux.netDevices[".."]: not the name`, `linux.netDevices["a/b"]: slash`, `linux.netDevices["a/b"].name: colon`, "linux.netDevices.eth0.name: longer than 15"), Options{}},
 		{"NETD-02", net(`"eth0":{"name":"a b"}`), is("linux.netDevices.eth0.name: blank"), Options{}},
+		{"NETD-05", net(`"eth0":{"name":"x%dy%d"},"eth1":{"name":"%s"},"%":{}`),
+			is(`linux.netDevices["%"]: other than that of one %d`, "linux.netDevices.eth0.name: one %d", "linux.netDevices.eth1.name: one %d"), Options{}},
 		{"NETD-04", net(`"eth0":{"name":"x"},"eth1":{"name":"x"}`), is(`linux.netDevices.eth1: "x" is also the name that linux.netDevices.eth0`), Options{}},
 		{"NETD-12", `"linux":{"netDevices":{"eth0":{}}}`, is("linux.netDevices: needs a network namespace"), Options{}},
 		{"NETD-12", `"linux":{"namespaces":[{"type":"network"},{"type":"user","path":"/x"}],"netDevices":{"eth0":{}}}`, is("linux.netDevices: rootless"), Options{Rootless: true}},

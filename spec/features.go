@@ -64,6 +64,6 @@ func linuxFeatures(b Build) *features.Linux {
 		IntelRdt:        &features.IntelRdt{Enabled: &no, Schemata: &no, Monitoring: &no},
 		MemoryPolicy:    &features.MemoryPolicy{Modes: MemoryPolicyModes.Names(), Flags: MemoryPolicyFlags.Names()},
 		MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
-		NetDevices:      &features.NetDevices{Enabled: &no},
+		NetDevices:      &features.NetDevices{Enabled: &yes},
 	}
 }

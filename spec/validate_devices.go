@@ -111,5 +111,7 @@ func (v *validator) interfaceName(where, name string) {
 		v.problem(where, "%q is longer than %d bytes", name, maxLength)
 	case strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
 		v.problem(where, "%q has a blank, a slash, a colon or a NUL byte", name)
+	case strings.Contains(strings.Replace(name, "%d", "", 1), "%"):
+		v.problem(where, "%q has a %% other than that of one %%d", name)
 	}
 }

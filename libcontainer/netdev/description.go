@@ -1,0 +1,186 @@
+package netdev
+
+import (
+	"encoding/binary"
+	"net"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// description is an address or a route in the kernel's words: a message of rtnetlink(7) that tells of it, and that
+// makes it when it is sent.
+type description struct {
+	kind       int    // RTM_NEW*
+	header     []byte // struct ifaddrmsg or rtmsg
+	attributes []syscall.NetlinkRouteAttr
+}
+
+func describe(kind, headerSize int, raw []byte) (description, error) {
+	if len(raw) < headerSize {
+		return description{}, unix.EBADMSG
+	}
+	attributes, err := nl.ParseRouteAttr(raw[headerSize:])
+	return description{kind, raw[:headerSize], attributes}, err
+}
+
+func (d description) find(attribute uint16) []byte {
+	for _, a := range d.attributes {
+		if a.Attr.Type == attribute {
+			return a.Value
+		}
+	}
+	return nil
+}
+
+// index reads an attribute that holds one; 0 means that it is not there.
+func (d description) index(attribute uint16) int {
+	if v := d.find(attribute); len(v) >= 4 {
+		return int(binary.NativeEndian.Uint32(v))
+	}
+	return 0
+}
+
+// Len is the length of Serialize's result.
+func (d description) Len() int { return len(d.Serialize()) }
+
+// Serialize returns the message without its netlink header.
+func (d description) Serialize() []byte {
+	message := slices.Clone(d.header)
+	for _, a := range d.attributes {
+		message = append(message, nl.NewRtAttr(int(a.Attr.Type), a.Value).Serialize()...)
+	}
+	return message
+}
+
+// String is the address, or the destination of the route.
+func (d description) String() string {
+	attribute := uint16(unix.IFA_LOCAL)
+	if d.kind == unix.RTM_NEWROUTE {
+		attribute = unix.RTA_DST
+	}
+	ip := d.find(attribute)
+	if ip == nil && d.kind == unix.RTM_NEWADDR {
+		ip = d.find(unix.IFA_ADDRESS)
+	}
+	text := "default"
+	if ip != nil {
+		text = net.IP(ip).String() + "/" + strconv.Itoa(int(d.header[1]))
+	}
+	if d.kind == unix.RTM_NEWROUTE {
+		return "the route to " + text
+	}
+	return text
+}
+
+// add makes what is described.
+func (c *conn) add(d description) error {
+	return c.change(d.kind, unix.NLM_F_CREATE|unix.NLM_F_EXCL, d)
+}
+
+// addresses lists those of a device, of every family, in an order in which adding them gives the same list again: the
+// kernel puts new IPv6 addresses first.
+func (c *conn) addresses(index int) ([]description, error) {
+	which := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	which.Index = uint32(index)
+	list, err := c.list(unix.RTM_GETADDR, unix.RTM_NEWADDR, unix.SizeofIfAddrmsg, which)
+	var all, v6 []description
+	for _, a := range list {
+		if a.family() == unix.AF_INET6 {
+			v6 = append(v6, a)
+		} else {
+			all = append(all, a)
+		}
+	}
+	slices.Reverse(v6)
+	return append(all, v6...), err
+}
+
+// routes lists those that lead through a device and that the kernel does not make by itself, first those that others
+// need to reach their gateways.
+func (c *conn) routes(index int) ([]description, error) {
+	var direct, others []description
+	for _, family := range [...]int{unix.AF_INET, unix.AF_INET6} {
+		which := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family)}}
+		all, err := c.list(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg, which, number(unix.RTA_OIF, index))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			const protocol, flags = 5, 8 // in struct rtmsg
+			if r.header[protocol] == unix.RTPROT_KERNEL || r.index(unix.RTA_OIF) != index {
+				continue
+			}
+			// Those that tell of the link's state are no input.
+			e := binary.NativeEndian
+			e.PutUint32(r.header[flags:], e.Uint32(r.header[flags:])&unix.RTNH_F_ONLINK)
+			if r.find(unix.RTA_GATEWAY) == nil && r.find(unix.RTA_VIA) == nil {
+				direct = append(direct, r)
+			} else {
+				others = append(others, r)
+			}
+		}
+	}
+	return append(direct, others...), nil
+}
+
+func (c *conn) list(get, kind, headerSize int, which ...nl.NetlinkRequestData) ([]description, error) {
+	answers, err := c.dump(get, which...)
+	if err != nil {
+		return nil, err
+	}
+	var all []description
+	for _, raw := range answers {
+		d, err := describe(kind, headerSize, raw)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// Of an address:
+
+func (d description) flags() uint32 {
+	if v := d.find(unix.IFA_FLAGS); len(v) >= 4 {
+		return binary.NativeEndian.Uint32(v)
+	}
+	return uint32(d.header[2])
+}
+
+func (d description) family() int     { return int(d.header[0]) }
+func (d description) scope() int      { return int(d.header[3]) }
+func (d description) permanent() bool { return d.flags()&unix.IFA_F_PERMANENT != 0 }
+
+// temporary means made by the kernel for privacy (RFC 8981), of which there are IPv6 ones alone: the bit says
+// secondary of others.
+func (d description) temporary() bool {
+	return d.family() == unix.AF_INET6 && d.flags()&unix.IFA_F_TEMPORARY != 0
+}
+
+// on is the address on another device.
+func (d description) on(index int) description {
+	d.header = slices.Clone(d.header)
+	binary.NativeEndian.PutUint32(d.header[4:], uint32(index))
+	return d
+}
+
+// relabel lets the label of an IPv4 address begin with the device's new name, as the kernel does for a rename.
+func (d description) relabel(from, to string) description {
+	d.attributes = slices.Clone(d.attributes)
+	for i, a := range d.attributes {
+		if a.Attr.Type != unix.IFA_LABEL {
+			continue
+		}
+		label := unix.ByteSliceToString(a.Value)
+		if len(label) >= len(from) && label[:len(from)] == from {
+			label = to + label[len(from):]
+		}
+		d.attributes[i].Value = nl.ZeroTerminated(label[:min(len(label), unix.IFNAMSIZ-1)])
+	}
+	return d
+}

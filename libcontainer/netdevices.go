@@ -1,0 +1,40 @@
+package libcontainer
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/libcontainer/netdev"
+)
+
+// moveDevices gives the container its network devices (linux.netDevices): before the hooks, which may go on
+// configuring them, and before the sysctls, which may name them. A create that fails later brings them back (undo);
+// once there is a container they are its network namespace's, with which they go.
+func (c *creation) moveDevices() error {
+	devices := c.spec.Linux.NetDevices
+	if len(devices) == 0 {
+		return nil
+	}
+	if _, err := c.child.Play(); err != nil { // until then init may still have to join the namespace
+		return err
+	}
+	var err error
+	c.moved, err = netdev.Move(devices, "/proc/"+strconv.Itoa(c.child.Pid)+"/ns/net")
+	return err
+}
+
+// printDevices shows the network devices as a plan does.
+func printDevices(w *strings.Builder, devices map[string]specs.LinuxNetDevice) {
+	if len(devices) == 0 {
+		return
+	}
+	w.WriteString("network devices\n")
+	for _, host := range slices.Sorted(maps.Keys(devices)) {
+		w.WriteString("  move  " + host + " → " + cmp.Or(devices[host].Name, host) + "\n")
+	}
+}
