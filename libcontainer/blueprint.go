@@ -227,13 +227,7 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 		b.joinAll(p, func(*joined) bool { return true })
 	}
 	unshareAll(p, late)
-	if per := b.spec.Linux.Personality; per != nil {
-		domain, _ := spec.Personalities.Lookup(per.Domain)
-		p.Add(plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
-	}
-	if m := b.spec.Linux.MemoryPolicy; m != nil {
-		p.Add(process.MemoryPolicy(m))
-	}
+	p.Add(inheritedByAll(b.spec.Linux)...)
 	if b.spec.Hostname != "" {
 		p.Add(plan.For{Item: "hostname", Step: plan.Hostname{Name: b.spec.Hostname}})
 	}
@@ -244,6 +238,19 @@ func (b *blueprint) enter(tasks []plan.Source) *plan.Phase {
 		p.Add(plan.LoopbackUp{})
 	}
 	return p
+}
+
+// inheritedByAll are the steps for what every process of the container inherits from its first.
+func inheritedByAll(l *specs.Linux) []plan.Step {
+	var steps []plan.Step
+	if per := l.Personality; per != nil {
+		domain, _ := spec.Personalities.Lookup(per.Domain)
+		steps = append(steps, plan.For{Item: "linux.personality", Step: plan.Personality{Domain: uint64(domain), Name: string(per.Domain)}})
+	}
+	if m := l.MemoryPolicy; m != nil {
+		steps = append(steps, process.MemoryPolicy(m))
+	}
+	return steps
 }
 
 // Plan returns what Create and Start would do for a bundle, as text. It needs no privileges.
@@ -273,7 +280,7 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 			return "", err
 		}
 		release := process.Release(p, p.Args[0], env, b.process, filter)
-		waitAt(release, &stateDir{})
+		waitAt(release, fifo(gateFile), fifo(verdictFile))
 		phases = append(phases, settle, release)
 	}
 	var text strings.Builder

@@ -22,6 +22,7 @@ type Container struct {
 	state    *State
 	complete bool // create has succeeded
 	options  options
+	config   *specs.Spec   // as it was at create; nil until it is asked for
 	passed   chan struct{} // closed when nothing of NotifyPass is left
 }
 

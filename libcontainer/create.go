@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
-	"skep/libcontainer/console"
 	"skep/libcontainer/netdev"
 	"skep/libcontainer/process"
 	"skep/nsenter"
@@ -43,7 +42,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 		return nil, err
 	}
 	defer dir.release()
-	c := &creation{ctx: ctx, blueprint: b, options: o, root: root, dir: dir, state: &State{
+	c := &creation{candidate: candidate{blueprint: b, options: o, root: root}, ctx: ctx, dir: dir, state: &State{
 		ID: id, Bundle: b.bundle, Rootfs: b.root, Created: time.Now().UTC(), Annotations: b.spec.Annotations,
 		HasProcess: b.spec.Process != nil, Keyring: b.process.Keyring,
 	}}
@@ -58,15 +57,11 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 
 // creation is a container in the making.
 type creation struct {
-	*blueprint
-	*options
-	ctx    context.Context
-	root   string // of all state
-	dir    *stateDir
-	state  *State
-	child  *nsenter.Child
-	moved  *netdev.Moved // nil without network devices
-	master *os.File      // of the terminal
+	candidate
+	ctx   context.Context
+	dir   *stateDir
+	state *State
+	moved *netdev.Moved // nil without network devices
 }
 
 // container is what there is of it so far.
@@ -159,16 +154,8 @@ func (c *creation) spawn() error {
 
 // settleParentSide does what only the parent may do to the child, while the child still has the parent's ids.
 func (c *creation) settleParentSide() error {
-	pid := c.state.Init.Pid
-	if p := c.spec.Process; p != nil {
-		if err := setOOMScore(pid, p.OOMScoreAdj); err != nil {
-			return err
-		}
-		for _, r := range process.RaiseLimits(p) {
-			if err := raiseLimit(pid, r); err != nil {
-				return err
-			}
-		}
+	if err := c.settleLimits(); err != nil {
+		return err
 	}
 	if flags, _, _ := c.namespaceFlags(); flags&unix.CLONE_NEWUSER == 0 {
 		return nil
@@ -195,24 +182,6 @@ func (c *creation) buildRootfs() error {
 	return nil
 }
 
-// handOverTerminal gives the terminal's master to whom it belongs, with the size that the configuration asks for.
-func (c *creation) handOverTerminal() error {
-	if c.master == nil {
-		return nil
-	}
-	master := c.master
-	if size := c.spec.Process.ConsoleSize; size != nil {
-		if err := console.Resize(master, size.Height, size.Width); err != nil {
-			return err
-		}
-	}
-	if c.consoleSocket != "" {
-		return console.Send(c.consoleSocket, master)
-	}
-	c.master = nil
-	return c.console(master)
-}
-
 // settleProcess plays the last phases: the process gets its identity, its program is looked up with that identity,
 // and init comes to wait at the gate.
 func (c *creation) settleProcess() error {
@@ -220,57 +189,12 @@ func (c *creation) settleProcess() error {
 	if p == nil {
 		return c.finish(&plan.Phase{Name: "release", Steps: []plan.Step{plan.AwaitStart{}}}, nil)
 	}
-	filter, err := c.filter(c.root)
+	release, filter, err := c.settle()
 	if err != nil {
 		return err
 	}
-	settle, warnings, err := process.Settle(p, c.process, filter != nil)
-	if err != nil {
-		return err
-	}
-	c.report(warnings)
-	home := "/"
-	if process.NeedsHome(p) {
-		settle.Add(plan.Export{Slot: plan.Root})
-	}
-	results, err := c.child.Run(settle)
-	if err != nil {
-		return err
-	}
-	c.reportKeyring(results)
-	if master := results.Files[plan.PtyMaster]; master != nil {
-		c.master = master
-	}
-	if err := c.handOverTerminal(); err != nil {
-		return err
-	}
-	if root := results.Files[plan.Root]; root != nil {
-		home = process.Home(root, p.User.UID)
-		root.Close()
-	}
-	env, err := process.Environment(p, home)
-	if err != nil {
-		return err
-	}
-	program, err := c.lookUp(results)
-	if err != nil {
-		return err
-	}
-	c.state.Program = program
-	return c.finish(process.Release(p, program, env, c.process, filter), filter)
-}
-
-// lookUp finds the program by the answers of the phase that has been played, asking on where PATH is long.
-func (c *creation) lookUp(first *nsenter.Results) (string, error) {
-	answers := []func(plan.Slot) unix.Errno{first.Errno}
-	for _, p := range process.MoreProbes(c.spec.Process) {
-		results, err := c.child.Run(p)
-		if err != nil {
-			return "", err
-		}
-		answers = append(answers, results.Errno)
-	}
-	return process.Choose(c.spec.Process, answers...)
+	c.state.Program = c.program
+	return c.finish(release, filter)
 }
 
 // finish sends the last phase together with the two fifos that start will use. The filter is what the phase loads.
@@ -280,7 +204,7 @@ func (c *creation) finish(release *plan.Phase, filter *process.Filter) error {
 			return fmt.Errorf("mkfifo %s: %w", c.dir.file(name), err)
 		}
 	}
-	waitAt(release, c.dir)
+	waitAt(release, fifo(c.dir.file(gateFile)), fifo(c.dir.file(verdictFile)))
 	c.state.Release = plan.TailOf(release)
 	// Until now init dies with its parent; from here on the journal has to name it.
 	if err := c.dir.writeState(journalFile, c.state); err != nil {
@@ -294,6 +218,9 @@ func (c *creation) finish(release *plan.Phase, filter *process.Filter) error {
 
 // complete turns the journal into the state of a created container.
 func (c *creation) complete() error {
+	if err := c.announce("standard"); err != nil {
+		return err
+	}
 	if c.pidFile != "" {
 		if err := writePidFile(c.pidFile, c.state.Init.Pid); err != nil {
 			return err
@@ -344,23 +271,5 @@ func (c *creation) close() {
 	if c.moved != nil {
 		c.moved.Close()
 	}
-	if c.master != nil {
-		c.master.Close()
-	}
-	if c.child != nil {
-		c.child.Close()
-		c.child.Release()
-	}
-}
-
-// hint adds what the user can do about a step that failed or an init that was killed.
-func (c *creation) hint(err error) error {
-	var death *nsenter.DeathError
-	if !errors.As(err, &death) || !death.Status.Signaled() || death.Status.Signal() != unix.SIGKILL {
-		return stepHint(err)
-	}
-	if r := c.spec.Linux.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
-		return fmt.Errorf("%w: linux.resources.memory.limit of %d bytes is too low?", err, *r.Memory.Limit)
-	}
-	return err
+	c.closeChild()
 }

@@ -16,6 +16,9 @@ var (
 	ErrStartStopped  = errors.New("cannot start a container that has stopped")
 	ErrStartPaused   = errors.New("cannot start a container in the paused state")
 	ErrStartCreating = errors.New("cannot start a container that is being created")
+	ErrExecStopped   = errors.New("cannot exec in a stopped container")
+	ErrExecPaused    = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	ErrExecCreating  = errors.New("cannot exec in a container that is being created")
 	ErrNoProcess     = errors.New("process: required to start a container, and not set")
 )
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -102,14 +100,8 @@ func (h *hook) enter(group *cgroups.Group) *plan.Phase {
 	for _, t := range tasksSources(group) {
 		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
 	}
-	var flags uint64
-	var names []string
-	for _, ns := range h.spec.Linux.Namespaces {
-		row, _ := spec.Namespaces.Lookup(ns.Type)
-		flags |= row.Flag
-		names = append(names, string(ns.Type))
-	}
-	p.Add(plan.Setns{Process: p.Take(h.container.state.Init), Flags: int(flags), Name: strings.Join(names, " ")})
+	flags := namespaceFlags(h.spec.Linux)
+	p.Add(join(p.Take(h.container.state.Init), flags))
 	if flags&(unix.CLONE_NEWPID|unix.CLONE_NEWTIME) != 0 {
 		p.Add(plan.Fork{})
 	}
@@ -126,7 +118,7 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 		p.Add(plan.TimerSlack{Nanoseconds: slack})
 	}
 	if h.at.inside() && spec.FindNamespace(h.spec.Linux, specs.UserNamespace) != nil {
-		root, err := h.root()
+		root, err := rootIDs(h.container.state.Init.Pid)
 		if err != nil {
 			return nil, err
 		}
@@ -154,21 +146,6 @@ func hookExec(h *specs.Hook, env []string) plan.Exec {
 		args = []string{h.Path}
 	}
 	return plan.Exec{Path: h.Path, Args: args, Env: env}
-}
-
-// root makes the hook the root of the container's user namespace, or the first of its ids. A namespace that was joined
-// has mappings of its own: those of init count.
-func (h *hook) root() (plan.SetIDs, error) {
-	dir := "/proc/" + strconv.Itoa(h.container.state.Init.Pid) + "/"
-	uids, err := readIDMap(dir + "uid_map")
-	if err != nil {
-		return plan.SetIDs{}, err
-	}
-	gids, err := readIDMap(dir + "gid_map")
-	if err != nil {
-		return plan.SetIDs{}, err
-	}
-	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: setgroupsDenied(dir)}, nil
 }
 
 // workingDirectory is the bundle wherever it is in sight.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"skep/nsenter/plan"
 )
 
 // mapIDs settles the ids of the user namespace in which the child is now, and returns those with which the container
@@ -128,4 +130,19 @@ func writeTimeOffsets(pid int, offsets map[string]specs.LinuxTimeOffset) error {
 		}
 	}
 	return nil
+}
+
+// rootIDs makes a process the root of the user namespace of another, or the first of its ids. A namespace that was
+// joined has mappings of its own, so that the configuration does not tell.
+func rootIDs(pid int) (plan.SetIDs, error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/"
+	uids, err := readIDMap(dir + "uid_map")
+	if err != nil {
+		return plan.SetIDs{}, err
+	}
+	gids, err := readIDMap(dir + "gid_map")
+	if err != nil {
+		return plan.SetIDs{}, err
+	}
+	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: setgroupsDenied(dir)}, nil
 }

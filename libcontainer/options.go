@@ -2,7 +2,7 @@ package libcontainer
 
 import "os"
 
-// Option changes how Create makes a container. Of the options, those about hooks and warnings also go with what Start
+// Option changes how Create makes a container or Exec runs a program. Of the options, those about hooks and warnings also go with what Start
 // and Delete do.
 type Option func(*options)
 
@@ -20,6 +20,9 @@ type options struct {
 	listenFDs     int
 	listenNames   string
 	notifySocket  string
+	pidfdSocket   string
+	cgroups       map[string]string // of exec
+	ignorePaused  bool
 	notifyPass    bool
 	warn          func(string)
 	notifyDir     string // for the program's own socket; empty: it gets none
@@ -40,8 +43,18 @@ func ConsoleSocket(path string) Option { return func(o *options) { o.consoleSock
 // Console hands the terminal's master to a function, which owns it from then on, where process.terminal is set.
 func Console(take func(master *os.File) error) Option { return func(o *options) { o.console = take } }
 
-// PidFile has the pid of init written to a file once the container is created.
+// PidFile has the pid of init written to a file once the container is created, or that of the process of Exec.
 func PidFile(path string) Option { return func(o *options) { o.pidFile = path } }
+
+// PidfdSocket names the AF_UNIX stream socket that receives a pidfd of init, or of the process of Exec.
+func PidfdSocket(path string) Option { return func(o *options) { o.pidfdSocket = path } }
+
+// Cgroups puts the process of Exec into existing cgroups below the container's, by paths relative to it: one for each
+// v1 controller, or under the empty name one for all hierarchies. On v2 there is but one.
+func Cgroups(paths map[string]string) Option { return func(o *options) { o.cgroups = paths } }
+
+// IgnorePaused lets Exec wait for a paused container to be resumed.
+func IgnorePaused() Option { return func(o *options) { o.ignorePaused = true } }
 
 // NoPivot uses a move of the root mount and chroot instead of pivot_root, for hosts that run from a ramfs.
 func NoPivot() Option { return func(o *options) { o.noPivot = true } }

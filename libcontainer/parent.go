@@ -47,10 +47,10 @@ func openFile(path string, flags int) (int, error) {
 
 // waitAt prepares the phase that waits for start. The fifos are opened here for both directions: they need no
 // reopening behind the pivot. Nothing else stays open in the waiting init.
-func waitAt(release *plan.Phase, dir *stateDir) {
+func waitAt(release *plan.Phase, gate, verdict plan.Source) {
 	keep := []plan.Step{
-		plan.Keep{From: release.Take(fifo(dir.file(gateFile))), As: plan.Gate},
-		plan.Keep{From: release.Take(fifo(dir.file(verdictFile))), As: plan.Verdict},
+		plan.Keep{From: release.Take(gate), As: plan.Gate},
+		plan.Keep{From: release.Take(verdict), As: plan.Verdict},
 		plan.Close{Slots: []plan.Slot{plan.Root}},
 	}
 	release.Steps = append(keep, release.Steps...)

@@ -111,18 +111,18 @@ func (b *blueprint) unshare(uid, gid uint32) *plan.Phase {
 	return p
 }
 
-// groupDir is the v2 cgroup as a Source.
-type groupDir string
+// directory is a directory of the host as a Source.
+type directory string
 
-func (d groupDir) Open() (int, error) { return openFile(string(d), unix.O_PATH|unix.O_DIRECTORY) }
-func (d groupDir) String() string     { return string(d) }
+func (d directory) Open() (int, error) { return openFile(string(d), unix.O_PATH|unix.O_DIRECTORY) }
+func (d directory) String() string     { return string(d) }
 
 // fork is the phase that makes init.
 func (b *blueprint) fork() *plan.Phase {
 	p := &plan.Phase{Name: "fork"}
 	f := plan.Fork{}
 	if dir := b.group.V2Dir(); dir != "" && !b.movesInit() {
-		f.Cgroup = p.Take(groupDir(dir))
+		f.Cgroup = p.Take(directory(dir))
 	}
 	p.Add(f)
 	if pid := b.joinedNamespace(specs.PIDNamespace); pid != nil {

@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +25,8 @@ func (fd inherited) Open() (int, error) {
 }
 func (fd inherited) String() string { return "descriptor " + strconv.Itoa(int(fd)) }
 
-// preserve takes note of the descriptors for the program, all of which have to be open by now, and tells the program
-// how many of them its activator means (sd_listen_fds(3)).
+// preserve takes note of the descriptors for the program, all of which have to be open by now: first those of its
+// activator (sd_listen_fds(3)).
 func (b *blueprint) preserve(o *options) error {
 	n := o.listenFDs + o.preserveFDs
 	if n > maxPreserved {
@@ -37,12 +38,22 @@ func (b *blueprint) preserve(o *options) error {
 		}
 		b.process.Preserve = append(b.process.Preserve, inherited(fd))
 	}
-	if o.listenFDs > 0 {
-		p := b.spec.Process
-		p.Env = append(p.Env, "LISTEN_FDS="+strconv.Itoa(o.listenFDs), "LISTEN_PID=1")
-		if o.listenNames != "" {
-			p.Env = append(p.Env, "LISTEN_FDNAMES="+o.listenNames)
-		}
+	return nil
+}
+
+// tellListenFDs tells the program which descriptors its activator means, and that it is the one who is meant.
+func (c *candidate) tellListenFDs() error {
+	if c.listenFDs == 0 {
+		return nil
 	}
+	pid, err := innerPid(c.child.Pid)
+	if err != nil {
+		return err
+	}
+	env := []string{"LISTEN_FDS=" + strconv.Itoa(c.listenFDs), "LISTEN_PID=" + strconv.Itoa(pid)}
+	if c.listenNames != "" {
+		env = append(env, "LISTEN_FDNAMES="+c.listenNames)
+	}
+	c.spec.Process.Env = slices.Concat(c.spec.Process.Env, env)
 	return nil
 }

@@ -65,7 +65,7 @@ func (b *blueprint) designProcess(id string, o *options) error {
 }
 
 // reportKeyring warns when the container has the session keyring of skep's caller, for want of one of its own.
-func (c *creation) reportKeyring(results *nsenter.Results) {
+func (c *candidate) reportKeyring(results *nsenter.Results) {
 	if c.process.Keyring == "" {
 		return
 	}

@@ -2,14 +2,11 @@ package libcontainer
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
-	"skep/libcontainer/process"
 	"skep/nsenter/plan"
 )
 
@@ -61,11 +58,11 @@ func (c *Container) start(ctx context.Context) error {
 		return err
 	}
 	defer unix.Close(pidfd)
-	verdict, err := unix.Open(c.dir.file(verdictFile), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fifo, err := unix.Open(c.dir.file(verdictFile), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.dir.file(verdictFile), err)
 	}
-	defer unix.Close(verdict)
+	defer unix.Close(fifo)
 	hooks, err := c.hooksAt(startContainer, poststart)
 	if err != nil {
 		return err
@@ -76,7 +73,8 @@ func (c *Container) start(ctx context.Context) error {
 	if err := c.openGate(); err != nil {
 		return err
 	}
-	if err := c.verdict(ctx, verdict, pidfd); err != nil {
+	v := verdict{fifo: fifo, pidfd: pidfd, pid: c.state.Init.Pid, name: initName, release: c.state.Release, program: c.state.Program}
+	if err := v.await(ctx); err != nil {
 		return err
 	}
 	if err := c.runHooks(ctx, poststart, hooks); err != nil {
@@ -98,52 +96,6 @@ func (c *Container) openGate() error {
 	}
 	_, err = unix.Write(gate, []byte{plan.StartByte})
 	return os.NewSyscallError("write", err)
-}
-
-// verdict waits until execve has happened, or has not: then init writes an answer. End-of-file means that execve
-// closed the fifo, or that init died in it.
-func (c *Container) verdict(ctx context.Context, fifo, pidfd int) error {
-	answer := make([]byte, 512)
-	fds := []unix.PollFd{{Fd: int32(fifo), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
-	for {
-		const tick = 1000 // ms; only to notice that ctx has ended
-		if _, err := unix.Poll(fds, tick); err != nil && err != unix.EINTR {
-			return os.NewSyscallError("poll", err)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n, err := unix.Read(fifo, answer)
-		switch {
-		case n >= 8:
-			return c.refused(answer)
-		case (err == unix.EAGAIN || err == unix.EINTR) && fds[1].Revents == 0:
-			continue
-		case err == unix.EAGAIN:
-			return errDiedInExec
-		case err != nil:
-			return os.NewSyscallError("read", err)
-		}
-		// A program that has run and ended leaves its name behind, init that died in execve leaves its own. Where a
-		// parent has reaped it already nothing can be told, and a program that ended at once is the likely story.
-		if st, err := readStat(c.state.Init.Pid); err == nil && st.state == 'Z' && st.comm == initName {
-			return errDiedInExec
-		}
-		return nil
-	}
-}
-
-var errDiedInExec = errors.New("the container's init died in execve: killed by its own seccomp filter, or for lack of memory")
-
-// refused explains the answer of the phase that start set off.
-func (c *Container) refused(answer []byte) error {
-	index := int(binary.NativeEndian.Uint32(answer[0:]))
-	errno := unix.Errno(binary.NativeEndian.Uint32(answer[4:]))
-	step, last := c.state.Release.At(index)
-	if last {
-		return process.ExecError(c.state.Program, errno)
-	}
-	return fmt.Errorf("%s: %w", step, errno)
 }
 
 // open returns a pidfd of the process. The start time is compared after opening: from then on the pid cannot come

@@ -25,20 +25,21 @@ type allowed struct {
 	signal  bool  // kill
 	destroy bool  // delete without --force
 	start   error // nil where start is permitted
+	exec    error // nil where exec is permitted
 }
 
 func (s Status) allows() allowed {
 	switch s {
 	case Creating:
-		return allowed{start: ErrStartCreating}
+		return allowed{start: ErrStartCreating, exec: ErrExecCreating}
 	case Created:
 		return allowed{signal: true, destroy: true}
 	case Running:
 		return allowed{signal: true, start: ErrStartRunning}
 	case Paused:
-		return allowed{signal: true, start: ErrStartPaused}
+		return allowed{signal: true, start: ErrStartPaused, exec: ErrExecPaused}
 	default:
-		return allowed{destroy: true, start: ErrStartStopped}
+		return allowed{destroy: true, start: ErrStartStopped, exec: ErrExecStopped}
 	}
 }
 

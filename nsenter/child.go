@@ -77,7 +77,7 @@ func (e *DeathError) Error() string {
 	if e.Status.Signaled() {
 		how = "was killed by " + unix.SignalName(e.Status.Signal())
 	}
-	return "phase " + e.Phase + ": the container's init " + how
+	return "phase " + e.Phase + ": the container's process " + how
 }
 
 // Start clones a child and executes the sealed player in it.

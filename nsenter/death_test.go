@@ -20,12 +20,12 @@ func TestDeath(t *testing.T) {
 		want string
 	}{
 		{"exit", func(_ *Child, l *plan.Lowering) { l.Call(unix.SYS_EXIT_GROUP, plan.Imm(7)) },
-			"phase test: the container's init exited with status 7"},
+			"phase test: the container's process exited with status 7"},
 		{"signal", func(c *Child, l *plan.Lowering) { l.Call(unix.SYS_KILL, plan.Imm(c.Pid), plan.Imm(int(unix.SIGKILL))) },
-			"phase test: the container's init was killed by SIGKILL"},
+			"phase test: the container's process was killed by SIGKILL"},
 		{"fault", func(_ *Child, l *plan.Lowering) {
 			l.Call(-2, plan.Imm(8), plan.Imm(0), plan.Imm(0), plan.Imm(0)) // a check of the word at address 8
-		}, "phase test: the container's init was killed by SIGSEGV"},
+		}, "phase test: the container's process was killed by SIGSEGV"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := launch(t, 0)
@@ -55,7 +55,7 @@ func TestDeathBetweenPhases(t *testing.T) {
 	}
 	awaitExit(t, c.Pidfd())
 	_, err := c.Run(&plan.Phase{Name: "next"})
-	if err == nil || err.Error() != "phase next: the container's init was killed by SIGTERM" {
+	if err == nil || err.Error() != "phase next: the container's process was killed by SIGTERM" {
 		t.Errorf("got %v", err)
 	}
 	if got := c.Wait(); !got.Signaled() || got.Signal() != unix.SIGTERM {

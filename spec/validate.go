@@ -59,6 +59,7 @@ func ValidateProcess(p *specs.Process, container *specs.Spec, opt Options) (warn
 		v.linux = container.Linux
 	}
 	v.process(p)
+	v.console(p)
 	return v.warnings, v.problems.err()
 }
 

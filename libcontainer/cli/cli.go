@@ -36,7 +36,7 @@ const failure = 1
 func Main(args []string, build Build) int {
 	returnToCallersCPUs()
 	descriptors := takeDescriptors() // first of all
-	a := &app{descriptors: descriptors, name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{descriptors: descriptors, name: callName(args), build: build, stdout: os.Stdout, stderr: os.Stderr, failure: failure}
 	command := a.command()
 	err := command.RunContext(context.Background(), flagsFirst(command, args))
 	var status exitStatus
@@ -47,7 +47,7 @@ func Main(args []string, build Build) int {
 		return int(status)
 	}
 	a.fail(err)
-	return failure
+	return a.failure
 }
 
 // callName is the name that skep goes by: through a link named runc it answers --version as runc's callers parse.
@@ -65,6 +65,7 @@ type app struct {
 	stdout, stderr io.Writer
 	descriptors    int // handed over by the caller, from 3 on
 	log            *logger
+	failure        int // exit status of a failed operation
 }
 
 func (a *app) command() *cli.App {
@@ -82,7 +83,7 @@ func (a *app) command() *cli.App {
 		Action:                    a.noCommand,
 		Commands: []*cli.Command{
 			a.createCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-			a.runCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.featuresCommand(),
+			a.runCommand(), a.execCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.featuresCommand(),
 		},
 	}
 }
@@ -166,9 +167,11 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return err
 }
 
-// define completes a command: what all of them do alike stands here.
+// define completes a command: what all of them do alike stands here. Positional arguments in brackets are optional;
+// one that ends in dots takes all the rest.
 func (a *app) define(c *cli.Command, positional ...string) *cli.Command {
 	run := c.Action
+	rest := len(positional) > 0 && strings.HasSuffix(positional[len(positional)-1], "...]")
 	c.ArgsUsage = strings.Join(positional, " ")
 	c.OnUsageError = usageError
 	c.HideHelpCommand = true
@@ -182,7 +185,7 @@ func (a *app) define(c *cli.Command, positional ...string) *cli.Command {
 		switch n := ctx.Args().Len(); {
 		case n < required:
 			return usageError(ctx, fmt.Errorf("%s: %s is missing", c.Name, positional[n]), true)
-		case n > len(positional):
+		case n > len(positional) && !rest:
 			return usageError(ctx, fmt.Errorf("%s: unexpected argument %q", c.Name, ctx.Args().Get(len(positional))), true)
 		}
 		err := run(ctx)

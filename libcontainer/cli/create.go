@@ -31,6 +31,7 @@ func createFlags() []cli.Flag {
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "`DIR` with config.json"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the AF_UNIX socket at `PATH`"},
 		&cli.StringFlag{Name: "pid-file", Usage: "write the container's pid to `FILE`"},
+		&cli.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the container's init to the AF_UNIX socket at `PATH`"},
 		&cli.BoolFlag{Name: "no-new-keyring", Usage: "leave the container the caller's session keyring"},
 		&cli.IntFlag{Name: "preserve-fds", Usage: "keep `N` descriptors from 3 on, or after LISTEN_FDS, open in the container"},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "move the root mount and chroot instead of pivot_root (for a ramfs root)"},
@@ -48,10 +49,14 @@ func (a *app) options(c *cli.Context) []libcontainer.Option {
 	return options
 }
 
-func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
-	options := append(a.options(c), libcontainer.SearchPath(os.Getenv("PATH")))
+// processOptions are what create and exec have in common.
+func (a *app) processOptions(c *cli.Context) ([]libcontainer.Option, error) {
+	options := a.options(c)
 	if socket := c.String("console-socket"); socket != "" {
 		options = append(options, libcontainer.ConsoleSocket(socket))
+	}
+	if socket := c.String("pidfd-socket"); socket != "" {
+		options = append(options, libcontainer.PidfdSocket(socket))
 	}
 	if file := c.String("pid-file"); file != "" {
 		path, err := filepath.Abs(file)
@@ -60,17 +65,23 @@ func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
 		}
 		options = append(options, libcontainer.PidFile(path))
 	}
+	preserve, err := a.preserveOptions(c)
+	return append(options, preserve...), err
+}
+
+func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
+	options, err := a.processOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, libcontainer.SearchPath(os.Getenv("PATH")))
 	if c.Bool("no-pivot") {
 		options = append(options, libcontainer.NoPivot())
 	}
 	if c.Bool("no-new-keyring") {
 		options = append(options, libcontainer.NoNewKeyring())
 	}
-	preserve, err := a.preserveOptions(c)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(options, preserve...), notifyOptions()...), nil
+	return append(options, notifyOptions()...), nil
 }
 
 // notifyOptions are for a service manager that waits to hear from the container.

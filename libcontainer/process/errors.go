@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ExecError explains to the user why execve of a file that create had found failed. It wraps the errno.
+// ExecError explains to the user why execve of a file that had been found failed. It wraps the errno.
 func ExecError(path string, errno unix.Errno) error {
 	if hint := execHint(errno); hint != "" {
 		return fmt.Errorf("exec: %q: %w (%s)", path, errno, hint)
@@ -17,7 +17,7 @@ func ExecError(path string, errno unix.Errno) error {
 func execHint(errno unix.Errno) string {
 	switch errno {
 	case unix.ENOENT:
-		return "the file was there at create: is the interpreter of its #! line, or its ELF loader, in the container?"
+		return "the file was there when it was looked up: is the interpreter of its #! line, or its ELF loader, in the container?"
 	case unix.ENOEXEC:
 		return "built for another architecture, or a script without a #! line?"
 	case unix.EACCES:

@@ -30,6 +30,21 @@ func scheduling(p *specs.Process) []plan.Step {
 	return steps
 }
 
+// Affinity returns the step that sets process.execCPUAffinity.initial or final, the item, to a list of CPUs.
+func Affinity(item, list string) plan.Step {
+	cpus, _ := spec.ParseList(list)
+	step := plan.Affinity{List: list}
+	for _, r := range cpus {
+		for n := r.First; n <= r.Last; n++ {
+			for uint(len(step.CPUs)) <= n/8 {
+				step.CPUs = append(step.CPUs, 0)
+			}
+			step.CPUs[n/8] |= 1 << (n % 8)
+		}
+	}
+	return plan.For{Item: item, Step: step}
+}
+
 // MemoryPolicy returns the step that sets linux.memoryPolicy, for init as for every later process of the container.
 func MemoryPolicy(m *specs.LinuxMemoryPolicy) plan.Step {
 	mode, _ := spec.MemoryPolicyModes.Lookup(m.Mode)

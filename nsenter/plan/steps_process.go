@@ -307,21 +307,17 @@ type AwaitStart struct {
 // StartByte is what `start` writes to the gate.
 const StartByte = 1
 
-// Lower blocks in read. Where an agent could have answered in the kernel's place, the byte itself proves that it was
-// start who ended the wait.
+// Lower blocks in read. The byte itself proves that it was start who ended the wait, and not the death of whoever held
+// the other end, or an agent that answered in the kernel's place.
 func (s AwaitStart) Lower(l *Lowering) {
 	if !s.Filtered {
 		l.Call(unix.SYS_WRITE, Value(Control), l.Bytes([]byte{0}), Imm(1))
 	}
 	l.Redirect(Control, Verdict)
-	if s.Filtered {
-		l.Call(poke, Addr(scratchA), Imm(0))
-	}
+	const mask = 0xff // the first byte of a little-endian int
+	l.Call(poke, Addr(scratchA), Imm(0))
 	l.Call(unix.SYS_READ, Value(Gate), Addr(scratchA), Imm(1))
-	if s.Filtered {
-		const mask = 0xff // the first byte of a little-endian int
-		l.Call(expect, Addr(scratchA), Imm(mask), Imm(StartByte), Imm(int(unix.ECANCELED)))
-	}
+	l.Call(expect, Addr(scratchA), Imm(mask), Imm(StartByte), Imm(int(unix.ECANCELED)))
 }
 func (AwaitStart) String() string { return "wait for start" }
 
@@ -374,6 +370,18 @@ func (ResetAffinity) Lower(l *Lowering) {
 	l.Call(unix.SYS_SCHED_SETAFFINITY, Imm(0), Imm(len(all)), l.Bytes(all))
 }
 func (ResetAffinity) String() string { return "run on every CPU" }
+
+// Affinity has the child run on some CPUs only (process.execCPUAffinity, config.md#linux-process).
+type Affinity struct {
+	CPUs []byte // bit n of byte i is CPU 8i+n
+	List string // as the configuration says it
+}
+
+// Lower is one sched_setaffinity. The kernel leaves out CPUs that the cpuset does not have, and refuses if none is left.
+func (s Affinity) Lower(l *Lowering) {
+	l.Call(unix.SYS_SCHED_SETAFFINITY, Imm(0), Imm(len(s.CPUs)), l.Bytes(s.CPUs))
+}
+func (s Affinity) String() string { return "run on the CPUs " + s.List }
 
 // Personality sets the execution domain (linux.personality, config-linux.md).
 type Personality struct {

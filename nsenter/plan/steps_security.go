@@ -50,3 +50,23 @@ func (s SessionKeyring) Lower(l *Lowering) {
 	joined.SkipHere(unix.ENOSYS, unix.EPERM)
 }
 func (s SessionKeyring) String() string { return "join the session keyring " + s.Name }
+
+// Dumpable says whether processes of the same user may trace the child, and through it reach its descriptors and its
+// capabilities; otherwise it takes CAP_SYS_PTRACE over the user namespace in which the child was made. Whoever comes
+// into a container where others run already is not dumpable until execve (CVE-2016-9962).
+type Dumpable struct{ On bool }
+
+// Lower is one prctl.
+func (s Dumpable) Lower(l *Lowering) {
+	on := 0
+	if s.On {
+		on = 1
+	}
+	l.Call(unix.SYS_PRCTL, Imm(unix.PR_SET_DUMPABLE), Imm(on), Imm(0), Imm(0), Imm(0))
+}
+func (s Dumpable) String() string {
+	if s.On {
+		return "be dumpable"
+	}
+	return "be out of reach of other processes"
+}

@@ -1,0 +1,174 @@
+package libcontainer
+
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
+	"skep/libcontainer/process"
+	"skep/nsenter"
+	"skep/nsenter/plan"
+	"skep/spec"
+)
+
+// How a process of exec comes to where init is. Only the next process is in a joined pid namespace, so that the player
+// forks. It forks straight into the v2 cgroup while it is itself outside of everything: a pids.max with room for one
+// more is enough, and the kernel asks the forker for the right to write there, which behind the container's user and
+// cgroup namespaces it would not have.
+
+// entry is the way in.
+type entry struct {
+	group *cgroups.Group
+	first int // CLONE_NEW* of the namespaces that are joined before the fork
+	rest  int // and of those after it
+	forks bool
+}
+
+// designEntry decides on the way. An unprivileged caller has the right to join anything but together with the user
+// namespace; that leaves the cgroup namespace for later.
+func (e *execution) designEntry() error {
+	group, err := e.cgroupsOfExec()
+	if err != nil {
+		return err
+	}
+	all := namespaceFlags(e.spec.Linux)
+	e.entry = entry{group: group, rest: all}
+	if all&unix.CLONE_NEWPID == 0 && e.initialAffinity() == "" {
+		return nil
+	}
+	e.entry.forks, e.entry.first = true, all&unix.CLONE_NEWPID
+	if !e.rights.admin {
+		e.entry.first = all &^ unix.CLONE_NEWCGROUP
+	}
+	e.entry.rest = all &^ e.entry.first
+	return nil
+}
+
+func (e *execution) cgroupsOfExec() (*cgroups.Group, error) {
+	own := cgroups.Open(e.container.state.Cgroup)
+	if len(e.cgroups) > 0 {
+		return own.Below(e.cgroups)
+	}
+	return own.Beside(e.container.state.Init.Pid)
+}
+
+// namespaceFlags are the CLONE_NEW* flags of the namespaces that a container does not share with the host.
+func namespaceFlags(l *specs.Linux) int {
+	flags := 0
+	for _, ns := range l.Namespaces {
+		row, _ := spec.Namespaces.Lookup(ns.Type)
+		flags |= int(row.Flag)
+	}
+	return flags
+}
+
+// join is the step that joins namespaces of the process whose pidfd is in a slot.
+func join(pidfd plan.Slot, flags int) plan.Setns {
+	var names []string
+	for _, ns := range spec.Namespaces {
+		if flags&int(ns.Value.Flag) != 0 {
+			names = append(names, string(ns.Name))
+		}
+	}
+	return plan.Setns{Process: pidfd, Flags: flags, Name: strings.Join(names, " ")}
+}
+
+func (e *execution) initialAffinity() string {
+	if a := e.spec.Process.ExecCPUAffinity; a != nil {
+		return a.Initial
+	}
+	return ""
+}
+
+// spawn makes the player.
+func (e *execution) spawn() error {
+	if err := e.designEntry(); err != nil {
+		return err
+	}
+	cgroup := -1
+	if !e.entry.forks {
+		var err error
+		if cgroup, err = openGroup(e.entry.group); err != nil {
+			return err
+		}
+		if cgroup >= 0 {
+			defer unix.Close(cgroup)
+		}
+	}
+	var err error
+	if e.child, err = nsenter.Start(nsenter.Options{Cgroup: cgroup, TempDir: e.root}); err != nil {
+		return err
+	}
+	return e.settleLimits()
+}
+
+// place has the player fork into the cgroup and the pid namespace.
+func (e *execution) place() error {
+	p := &plan.Phase{Name: "join"}
+	p.Add(plan.Dumpable{}, plan.Name{Name: execName})
+	if list := e.initialAffinity(); list != "" {
+		p.Add(process.Affinity("process.execCPUAffinity.initial", list))
+	}
+	e.child.Queue(p)
+	if !e.entry.forks {
+		return nil
+	}
+	if e.entry.first != 0 {
+		p.Add(join(p.Take(e.pidfd()), e.entry.first))
+	}
+	fork := plan.Fork{}
+	if dir := e.entry.group.V2Dir(); dir != "" {
+		fork.Cgroup = p.Take(directory(dir))
+	}
+	p.Add(fork)
+	_, err := e.child.Play()
+	return err
+}
+
+func (e *execution) pidfd() plan.Source { return descriptor{e.init, "pidfd of init"} }
+
+// enter has the process that goes on join the rest, and brings it to where init was after its mounts were made.
+func (e *execution) enter() error {
+	p := &plan.Phase{Name: "enter"}
+	p.Add(plan.ResetSignals{}, plan.Setsid{})
+	if e.slack != 0 {
+		p.Add(plan.TimerSlack{Nanoseconds: e.slack})
+	}
+	for _, t := range tasksSources(e.entry.group) {
+		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
+	}
+	if process.Labelled(e.spec.Process) { // the host's: what the container has at /proc is under its control
+		p.Add(plan.Keep{From: p.Take(directory("/proc")), As: plan.Procfs})
+	}
+	if e.entry.rest != 0 {
+		p.Add(join(p.Take(e.pidfd()), e.entry.rest))
+	}
+	p.Add(e.finalAffinity())
+	if spec.FindNamespace(e.spec.Linux, specs.UserNamespace) != nil {
+		root, err := rootIDs(e.container.state.Init.Pid)
+		if err != nil {
+			return err
+		}
+		p.Add(root)
+		if root.UID != 0 { // the steps to come still need what the change has made ineffective
+			p.Add(plan.RaiseCaps{Permitted: e.blueprint.process.Grantable})
+		}
+	}
+	p.Add(inheritedByAll(e.spec.Linux)...)
+	p.Add(plan.OpenRoot{})
+	if e.spec.Process.Terminal {
+		p.Add(plan.OpenPty{}, plan.Export{Slot: plan.PtyMaster}, plan.Close{Slots: []plan.Slot{plan.PtyMaster}})
+	}
+	e.child.Queue(p)
+	return nil
+}
+
+// finalAffinity undoes what the process has inherited, if nothing else is asked for.
+func (e *execution) finalAffinity() plan.Step {
+	if a := e.spec.Process.ExecCPUAffinity; a != nil && a.Final != "" {
+		return process.Affinity("process.execCPUAffinity.final", a.Final)
+	}
+	return plan.ResetAffinity{}
+}
