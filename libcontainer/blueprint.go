@@ -69,6 +69,9 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if err := unsupported(b.spec); err != nil {
 		return nil, err
 	}
+	if err := checkMountNamespace(b.spec); err != nil {
+		return nil, err
+	}
 	b.designNotify(o)
 	if err := b.designProcess(id, o); err != nil {
 		return nil, err
@@ -97,6 +100,10 @@ func (b *blueprint) openRoot() error {
 	path := b.spec.Root.Path
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(b.bundle, path)
+	}
+	if ns := spec.FindNamespace(b.spec.Linux, specs.MountNamespace); ns != nil && ns.Path != "" {
+		b.root = filepath.Clean(path) // there, where init opens it
+		return nil
 	}
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -192,6 +199,7 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		RootDir:    b.rootDir,
 		Privileged: b.rights.mounts,
 		Cgroups:    b.group.Paths(),
+		NoMounts:   !spec.MakesMounts(b.spec.Linux),
 		NoPivot:    o.noPivot,
 
 		UserNamespace:  b.owners.open,
@@ -316,11 +324,7 @@ func unsupported(s *specs.Spec) error {
 		}
 	}
 	l := s.Linux
-	for i, ns := range l.Namespaces {
-		add(ns.Path != "" && ns.Type == specs.MountNamespace, fmt.Sprintf("linux.namespaces[%d].path of a mount namespace", i))
-	}
 	add(l.IntelRdt != nil, "linux.intelRdt")
-	add(spec.FindNamespace(l, specs.MountNamespace) == nil, "linux.namespaces: a container in the host's mount namespace")
 	if len(found) == 0 {
 		return nil
 	}

@@ -157,7 +157,11 @@ func (e *execution) enter() error {
 		}
 	}
 	p.Add(inheritedByAll(e.spec.Linux)...)
-	p.Add(plan.OpenRoot{})
+	if spec.MakesMounts(e.spec.Linux) {
+		p.Add(plan.OpenRoot{Path: "/"})
+	} else { // the namespaces, if any, have brought another root than init's
+		p.Add(plan.Keep{From: p.Take(rootOf{e.container.state.Init}), As: plan.Root}, plan.ChangeRoot{})
+	}
 	if e.spec.Process.Terminal {
 		p.Add(plan.OpenPty{}, plan.Export{Slot: plan.PtyMaster}, plan.Close{Slots: []plan.Slot{plan.PtyMaster}})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -34,6 +35,19 @@ func (d descriptor) String() string { return d.name }
 // Open makes a process a Source: its pidfd.
 func (p Process) Open() (int, error) { return p.open() }
 func (p Process) String() string     { return "pidfd of init" }
+
+// rootOf is the root directory of a process as a Source.
+type rootOf struct{ Process }
+
+func (r rootOf) Open() (int, error) {
+	fd, err := openFile("/proc/"+strconv.Itoa(r.Pid)+"/root", unix.O_PATH|unix.O_DIRECTORY)
+	if err == nil && !r.Alive() { // the pid was another's by then
+		unix.Close(fd)
+		return -1, ErrNotRunning
+	}
+	return fd, err
+}
+func (r rootOf) String() string { return "root of init" }
 
 // launch starts the hook's program.
 func (h *hook) launch(stdin, output int) (*nsenter.Child, error) {
@@ -127,6 +141,9 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 			p.Add(plan.RaiseCaps{Permitted: processHost(h.spec).Grantable})
 		}
 	}
+	if h.at == startContainer && !spec.MakesMounts(h.spec.Linux) { // else the namespaces have brought it
+		p.Add(plan.Keep{From: p.Take(rootOf{h.container.state.Init}), As: plan.Root}, plan.ChangeRoot{})
+	}
 	p.Add(plan.WorkIn{Path: h.workingDirectory()}, plan.CloseOnExec{First: 3})
 	if h.at == startContainer {
 		b := blueprint{spec: h.spec}
@@ -150,7 +167,8 @@ func hookExec(h *specs.Hook, env []string) plan.Exec {
 
 // workingDirectory is the bundle wherever it is in sight.
 func (h *hook) workingDirectory() string {
-	if h.at == startContainer {
+	joined := spec.FindNamespace(h.spec.Linux, specs.MountNamespace)
+	if h.at == startContainer || h.at == createContainer && joined != nil && joined.Path != "" {
 		return "/"
 	}
 	return h.container.state.Bundle

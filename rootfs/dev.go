@@ -109,15 +109,18 @@ func nodeType(d *specs.LinuxDevice) uint32 {
 	return unix.S_IFCHR // c, and u for an unbuffered one
 }
 
-// terminal opens the container's terminal and shows it as /dev/console.
+// terminal opens the container's terminal and shows it as /dev/console, where that may be mounted.
 func (c *compiler) terminal() {
 	if p := c.spec.Process; p == nil || !p.Terminal {
 		return
 	}
+	c.add("process.terminal", plan.OpenPty{})
+	if !c.host.NoMounts {
+		c.add("process.terminal",
+			plan.CloneFile{From: plan.PtySlave, Into: plan.Mount},
+			plan.Attach{Mount: plan.Mount, At: plan.Real("/dev/console"), Make: plan.File})
+	}
 	c.add("process.terminal",
-		plan.OpenPty{},
-		plan.CloneFile{From: plan.PtySlave, Into: plan.Mount},
-		plan.Attach{Mount: plan.Mount, At: plan.Real("/dev/console"), Make: plan.File},
 		plan.Export{Slot: plan.PtyMaster},
 		plan.Close{Slots: []plan.Slot{plan.PtyMaster}},
 	)

@@ -25,12 +25,14 @@ import (
 // Host is what the compiler must know about the host.
 type Host struct {
 	Bundle string // absolute
-	Root   string // absolute: root.path without symlinks
-	// RootDir is that directory, opened. Nil looks Root up again.
+	Root   string // absolute: root.path without symlinks, or, in a mount namespace that is joined, as it is
+	// RootDir is that directory, opened. Nil looks Root up again; in a mount namespace that is joined, init does.
 	RootDir *os.File
 
 	// Privileged says that the parent may clone mounts of the host. Otherwise init does, after its namespaces exist.
 	Privileged bool
+	// NoMounts says that the mount namespace is not the container's own: see spec.MakesMounts.
+	NoMounts bool
 	// NoPivot asks for another way than pivot_root, which a host whose root is a ramfs refuses.
 	NoPivot bool
 
@@ -70,6 +72,9 @@ func Compile(s *specs.Spec, h Host) (*Plan, error) {
 	c := &compiler{spec: s, linux: s.Linux, host: h, phase: &plan.Phase{Name: "rootfs"}}
 	if c.linux == nil {
 		c.linux = &specs.Linux{}
+	}
+	if h.NoMounts {
+		return c.foreign()
 	}
 	c.root()
 	if err := c.mounts(); err != nil {

@@ -36,3 +36,11 @@ func FindNamespace(l *specs.Linux, t specs.LinuxNamespaceType) *specs.LinuxNames
 	}
 	return nil
 }
+
+// MakesMounts reports whether the container gets a mount namespace of its own. In any other, the runtime's or one
+// that is joined, nothing is ever mounted: others live there, what is mounted there may reach the host, and it would
+// be left when the container is gone. Such a container is given a root to work in, and no more.
+func MakesMounts(l *specs.Linux) bool {
+	ns := FindNamespace(l, specs.MountNamespace)
+	return ns != nil && ns.Path == ""
+}

@@ -34,7 +34,7 @@ func TestNamespacesNewAndInherited(t *testing.T) {
 		}
 		c.delete("--force")
 		if kind == specs.MountNamespace {
-			continue // a container needs one
+			continue // TestHostMountNamespace
 		}
 		// Without what only its own namespaces allow.
 		c = r.runDetached(newBundle(t, without(kind), func(s *specs.Spec) {

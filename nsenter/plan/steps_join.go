@@ -18,16 +18,6 @@ type Setns struct {
 func (s Setns) Lower(l *Lowering) { l.Call(unix.SYS_SETNS, Value(s.Process), Imm(s.Flags)) }
 func (s Setns) String() string    { return "join the namespaces " + s.Name + " of " + s.Process.String() }
 
-// OpenRoot takes the root directory that has been joined for the container's.
-type OpenRoot struct{}
-
-// Lower needs no resolve flags: the path has no component.
-func (OpenRoot) Lower(l *Lowering) {
-	how := l.how(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	l.Call(unix.SYS_OPENAT2, Imm(unix.AT_FDCWD), l.String("/"), how, Imm(24)).Into(Root)
-}
-func (OpenRoot) String() string { return "take / as " + Root.String() }
-
 // JoinNamespace joins one namespace by its own descriptor (linux.namespaces, config-linux.md#namespaces).
 type JoinNamespace struct {
 	Namespace Slot
