@@ -177,9 +177,17 @@ func ownCgroup(t *testing.T, name string) {
 	if err := makeCgroups(hierarchies, name); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := removeCgroups(hierarchies, name); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { removeOwnCgroup(t, name) })
+}
+
+// removeOwnCgroup removes a directory with all below it.
+func removeOwnCgroup(t *testing.T, name string) {
+	t.Helper()
+	hierarchies, err := findHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := removeCgroups(hierarchies, name); err != nil {
+		t.Error(err)
+	}
 }

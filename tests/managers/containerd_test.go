@@ -1,8 +1,10 @@
 package managers
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +28,7 @@ func TestContainerd(t *testing.T) {
 	d := startContainerd(t)
 	d.importImages(t)
 	ownCgroup(t, ctrNamespace)
-	for _, c := range slices.Concat(ctrRunCases) {
+	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newCtr(t, d)) })
 	}
 }
@@ -82,11 +84,12 @@ type ctrCase struct {
 type ctr struct {
 	*testing.T
 	*containerd
-	id string
+	id    string
+	execs int // how many exec ids were handed out
 }
 
 func newCtr(t *testing.T, d *containerd) *ctr {
-	return &ctr{t, d, strings.ToLower(filepath.Base(t.Name()))}
+	return &ctr{T: t, containerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
 }
 
 // runCall is `ctr run` with the runtime under test; args begin with flags.
@@ -122,17 +125,63 @@ func (c *ctr) remove(id string) {
 // exec runs a command in the container and returns what it has printed.
 func (c *ctr) exec(line ...string) string {
 	c.Helper()
-	return c.execCall(line...).succeed(c.T)
+	return c.execCall(nil, line...).succeed(c.T)
 }
 
-// execCall may begin with flags.
-func (c *ctr) execCall(args ...string) call {
-	flags := 0
-	for flags < len(args) && strings.HasPrefix(args[flags], "-") {
-		flags += 2
+// execCall is an exec with flags of ctr's.
+func (c *ctr) execCall(flags []string, line ...string) call {
+	c.execs++
+	args := []string{"task", "exec", "--exec-id", fmt.Sprintf("exec-%d", c.execs)}
+	return c.ctr(slices.Concat(args, flags, []string{c.id}, line)...)
+}
+
+// attach runs a script in the foreground, for the test to talk to.
+func (c *ctr) attach(script string, flags ...string) *session {
+	c.Helper()
+	s := onPipes(c.T, c.scriptCall(script, append(flags, "--rm")...).line...)
+	c.Cleanup(func() { // a case that has failed leaves its container
+		if c.Failed() {
+			c.ctr("task", "delete", "--force", c.id).run(c.T)
+			c.ctr("container", "delete", c.id).run(c.T)
+		}
+	})
+	return s
+}
+
+// task returns the pid and the status of a task, as ctr lists them.
+func (c *ctr) task(id string) (pid int, status string) {
+	c.Helper()
+	for line := range strings.Lines(c.ctr("task", "list").succeed(c.T)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
+			pid, err := strconv.Atoi(f[1])
+			if err != nil {
+				c.Fatal(err)
+			}
+			return pid, f[2]
+		}
 	}
-	line := append([]string{"task", "exec", "--exec-id", "e"}, args[:flags]...)
-	return c.ctr(append(append(line, c.id), args[flags:]...)...)
+	return 0, "none"
+}
+
+func (c *ctr) pid() int {
+	c.Helper()
+	pid, status := c.task(c.id)
+	if pid == 0 {
+		c.Fatalf("task %s: %s", c.id, status)
+	}
+	return pid
+}
+
+// proc is the path of a file of init's below /proc.
+func (c *ctr) proc(name string) string {
+	c.Helper()
+	return fmt.Sprintf("/proc/%d/%s", c.pid(), name)
+}
+
+func (c *ctr) status() string {
+	c.Helper()
+	_, status := c.task(c.id)
+	return status
 }
 
 // equal fails the case unless both are the same.
@@ -140,5 +189,15 @@ func (c *ctr) equal(what, got, want string) {
 	c.Helper()
 	if got != want {
 		c.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// contains fails the case unless the text has all the parts.
+func (c *ctr) contains(what, text string, parts ...string) {
+	c.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			c.Errorf("%s lacks %q: %s", what, part, text)
+		}
 	}
 }

@@ -153,8 +153,11 @@ func initProcess() (int, error) {
 
 // isolate hides what daemons would share with the host's.
 func isolate(group string) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make / private: %w", err)
+	// Cut off from the host's, and then shared, as systemd has it on a host.
+	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+		if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
+			return fmt.Errorf("mount propagation of /: %w", err)
+		}
 	}
 	hierarchies, err := findHierarchies()
 	if err != nil {
