@@ -28,7 +28,7 @@ func TestContainerd(t *testing.T) {
 	d := startContainerd(t)
 	d.importImages(t)
 	ownCgroup(t, ctrNamespace)
-	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases) {
+	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases, ctrTaskCases, ctrIOCases, ctrLifeCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newCtr(t, d)) })
 	}
 }
@@ -46,17 +46,12 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 [debug]
   level = "debug"
 `)
-	d.start(t)
+	d.daemon = startDaemon(t, "containerd successfully booted", "containerd", "--config", d.config)
 	// Registered after the daemon's stop, and so run before it: what a broken
 	// runtime has left is removed with the pid namespace, but its mounts hold
 	// the directory.
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	return d
-}
-
-func (d *containerd) start(t *testing.T) {
-	t.Helper()
-	d.daemon = startDaemon(t, "containerd successfully booted", "containerd", "--config", d.config)
 }
 
 func (d *containerd) importImages(t *testing.T) {
@@ -89,7 +84,15 @@ type ctr struct {
 }
 
 func newCtr(t *testing.T, d *containerd) *ctr {
-	return &ctr{T: t, containerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
+	c := &ctr{T: t, containerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
+	t.Cleanup(func() {
+		if t.Failed() { // it may have left what the next cases would stumble over
+			for _, id := range strings.Fields(d.ctr("container", "list", "--quiet").run(t).stdout) {
+				c.remove(id)
+			}
+		}
+	})
+	return c
 }
 
 // runCall is `ctr run` with the runtime under test; args begin with flags.
@@ -118,7 +121,9 @@ func (c *ctr) detach(script string, flags ...string) {
 // remove kills and deletes a container.
 func (c *ctr) remove(id string) {
 	c.Helper()
-	c.ctr("task", "delete", "--force", id).succeed(c.T)
+	if _, status := c.task(id); status != "none" {
+		c.ctr("task", "delete", "--force", id).succeed(c.T)
+	}
 	c.ctr("container", "delete", id).succeed(c.T)
 }
 
@@ -138,14 +143,7 @@ func (c *ctr) execCall(flags []string, line ...string) call {
 // attach runs a script in the foreground, for the test to talk to.
 func (c *ctr) attach(script string, flags ...string) *session {
 	c.Helper()
-	s := onPipes(c.T, c.scriptCall(script, append(flags, "--rm")...).line...)
-	c.Cleanup(func() { // a case that has failed leaves its container
-		if c.Failed() {
-			c.ctr("task", "delete", "--force", c.id).run(c.T)
-			c.ctr("container", "delete", c.id).run(c.T)
-		}
-	})
-	return s
+	return onPipes(c.T, c.scriptCall(script, append(flags, "--rm")...).line...)
 }
 
 // task returns the pid and the status of a task, as ctr lists them.

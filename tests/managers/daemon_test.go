@@ -15,23 +15,50 @@ import (
 
 // daemon is a manager's server, a child of the tests.
 type daemon struct {
-	*session
+	line   []string
+	ready  string      // what its log says when it serves
+	log    *transcript // of all its lives
+	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
-// startDaemon starts a server and waits until its log has the text that says
-// that it serves. When the test t ends, it is asked to end and waited for.
+// startDaemon starts a server and waits until it serves. When the test t
+// ends, the server is asked to end and waited for.
 func startDaemon(t *testing.T, ready string, line ...string) *daemon {
 	t.Helper()
-	d := &daemon{onPipes(t, line...)}
-	d.await(ready)
-	t.Cleanup(d.stop)
+	d := &daemon{line: line, ready: ready, log: newTranscript()}
+	d.start(t)
+	t.Cleanup(func() { d.end(t, unix.SIGTERM) })
 	return d
 }
 
-// stop asks the server to end, and waits for it.
-func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(unix.SIGTERM) // gone already is as good
-	d.wait()
+// start starts it, again after end.
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	d.cmd = exec.Command(d.line[0], d.line[1:]...)
+	d.cmd.Stdout, d.cmd.Stderr = w, w
+	if d.exited, err = follow(d.cmd, out, d.log); err != nil {
+		t.Fatal(err)
+	}
+	if !d.log.await(d.ready, d.exited) {
+		t.Fatalf("%s does not serve:\n%s", d.line[0], d.log)
+	}
+}
+
+// end sends a signal to the server alone and waits for its end.
+func (d *daemon) end(t *testing.T, sig os.Signal) {
+	t.Helper()
+	_ = d.cmd.Process.Signal(sig) // gone already is as good
+	select {
+	case <-d.exited:
+	case <-time.After(patience):
+		t.Errorf("%s: no end within %v", d.line[0], patience)
+	}
 }
 
 // testCase runs one independent case of a suite. It must leave no process,
@@ -41,27 +68,28 @@ func testCase(t *testing.T, name string, d *daemon, run func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		if d != nil {
-			begin := d.out.length()
+			begin := d.log.length()
 			t.Cleanup(func() {
 				if t.Failed() {
-					t.Logf("%s meanwhile:\n%s", filepath.Base(d.cmd.Path), d.out.since(begin))
+					t.Logf("%s meanwhile:\n%s", d.line[0], d.log.since(begin))
 				}
 			})
 		}
-		leakCheck(t)
+		leakCheck(t, d)
 		run(t)
 	})
 }
 
 // leakCheck compares the machine before and after the test. What vanishes is
-// no leak: a case may be the first to see the end of another's.
-func leakCheck(t *testing.T) {
+// no leak: a case may be the first to see the end of another's. A case may
+// start the daemon anew.
+func leakCheck(t *testing.T, d *daemon) {
 	t.Helper()
-	before := machine(t)
+	before := machine(t, d)
 	t.Cleanup(func() {
 		var left []string
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			left = slices.DeleteFunc(machine(t), func(line string) bool { return slices.Contains(before, line) })
+			left = slices.DeleteFunc(machine(t, d), func(line string) bool { return slices.Contains(before, line) })
 			if len(left) == 0 {
 				return
 			}
@@ -73,12 +101,16 @@ func leakCheck(t *testing.T) {
 	})
 }
 
-// machine lists the processes of the pid namespace, the mounts of the mount
-// namespace and the cgroups of the cgroup namespace, one per line.
-func machine(t *testing.T) []string {
+// machine lists the processes of the pid namespace but the daemon's, the
+// mounts of the mount namespace and the cgroups of the cgroup namespace, one
+// per line.
+func machine(t *testing.T, d *daemon) []string {
 	t.Helper()
 	var lines []string
 	for _, p := range processes(t) {
+		if d != nil && p.pid == d.cmd.Process.Pid {
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("process %d %s", p.pid, p.command))
 	}
 	for line := range strings.Lines(readFile(t, "/proc/self/mountinfo")) {

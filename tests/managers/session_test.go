@@ -70,26 +70,35 @@ func onPipes(t *testing.T, line ...string) *session {
 func (s *session) start(out io.ReadCloser) {
 	s.t.Helper()
 	s.out = newTranscript()
-	s.exited = make(chan struct{})
-	if err := s.cmd.Start(); err != nil {
+	exited, err := follow(s.cmd, out, s.out)
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	drained := make(chan struct{})
+	s.exited = exited
+	s.t.Cleanup(s.kill)
+}
+
+// follow starts a program and copies what arrives at out. The channel is
+// closed at the end of both.
+func follow(cmd *exec.Cmd, out io.ReadCloser, to io.Writer) (exited chan struct{}, err error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	drained, exited := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(drained)
 		defer out.Close()
-		_, _ = io.Copy(s.out, out) // a terminal ends with EIO
+		_, _ = io.Copy(to, out) // a terminal ends with EIO
 	}()
 	go func() {
-		_ = s.cmd.Wait() // exitCode tells
+		defer close(exited)
+		_ = cmd.Wait() // exitCode tells
 		select {
 		case <-drained:
 		case <-time.After(time.Second): // somebody else keeps the stream
 		}
-		s.out.end()
-		close(s.exited)
 	}()
-	s.t.Cleanup(s.kill)
+	return exited, nil
 }
 
 // send types a text.
@@ -105,7 +114,7 @@ func (s *session) send(text string) {
 func (s *session) await(texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
-		if !s.out.await(text) {
+		if !s.out.await(text, s.exited) {
 			s.t.Fatalf("%s: did not write %q, but: %s", strings.Join(s.cmd.Args, " "), text, s.out)
 		}
 	}
@@ -137,11 +146,10 @@ func exitCode(state *os.ProcessState) int {
 
 // transcript is output that can be waited for.
 type transcript struct {
-	mu    sync.Mutex
-	text  strings.Builder
-	seen  int           // how much of text the awaits have consumed
-	more  chan struct{} // closed and replaced at each write
-	ended bool
+	mu   sync.Mutex
+	text strings.Builder
+	seen int           // how much of text the awaits have consumed
+	more chan struct{} // closed and replaced at each write
 }
 
 func newTranscript() *transcript { return &transcript{more: make(chan struct{})} }
@@ -152,15 +160,6 @@ func (tr *transcript) Write(p []byte) (int, error) {
 	close(tr.more)
 	tr.more = make(chan struct{})
 	return tr.text.Write(p)
-}
-
-// end tells those who wait that nothing comes any more.
-func (tr *transcript) end() {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	tr.ended = true
-	close(tr.more)
-	tr.more = make(chan struct{})
 }
 
 func (tr *transcript) String() string { return tr.since(0) }
@@ -178,23 +177,26 @@ func (tr *transcript) length() int {
 	return tr.text.Len()
 }
 
-// await reports whether text comes after what was seen, within patience.
-func (tr *transcript) await(text string) bool {
+// await reports whether text comes after what was seen, within patience and
+// before the writer has ended.
+func (tr *transcript) await(text string, ended <-chan struct{}) bool {
 	limit := time.After(patience)
-	for {
+	for last := false; ; {
 		tr.mu.Lock()
-		all, ended, more := tr.text.String(), tr.ended, tr.more
+		all, more := tr.text.String(), tr.more
 		if i := strings.Index(all[tr.seen:], text); i >= 0 {
 			tr.seen += i + len(text)
 			tr.mu.Unlock()
 			return true
 		}
 		tr.mu.Unlock()
-		if ended {
+		if last {
 			return false
 		}
 		select {
 		case <-more:
+		case <-ended:
+			last = true // look once more
 		case <-limit:
 			return false
 		}
