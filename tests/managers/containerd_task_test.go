@@ -59,7 +59,7 @@ var ctrTaskCases = []ctrCase{
 		c.ctr("task", "kill", "--exec-id", "exec-1", "--signal", "TERM", c.id).succeed(c.T)
 		c.exec("sh", "-c", `while [ -e /proc/`+pid+`/cmdline ] && grep -q sleep /proc/`+pid+`/cmdline; do :; done`)
 		c.equal("init", c.status(), "RUNNING")
-		c.ctr("task", "delete", "--exec-id", "exec-1", c.id).run(c.T) // its exit status is ctr's
+		c.ctr("task", "delete", "--exec-id", "exec-1", c.id).succeed(c.T)
 	}},
 	{"ExecStopped", func(c *ctr) {
 		c.detach(`exit 0`)
@@ -113,7 +113,7 @@ var ctrTaskCases = []ctrCase{
 		c.detach(`trap '' TERM; sleep 4000 & wait`)
 		pid := c.pid()
 		c.ctr("task", "delete", c.id).refuse(c.T, "running")
-		c.ctr("task", "delete", "--force", c.id).run(c.T) // 137, the status of the task
+		c.ctr("task", "delete", "--force", c.id).succeed(c.T)
 		awaitExit(c.T, pid)
 		c.equal("task", c.status(), "none")
 	}},
@@ -213,7 +213,7 @@ var ctrTaskCases = []ctrCase{
 			eventually(c.T, "output", func() bool { return readFileOrNothing(log[len("file://"):]) == want })
 			c.ctr("task", "kill", "--signal", "KILL", c.id).succeed(c.T)
 			eventually(c.T, "stopped", func() bool { return c.status() == "STOPPED" })
-			c.ctr("task", "delete", c.id).run(c.T) // 137, the status of the task
+			c.ctr("task", "delete", c.id).succeed(c.T)
 			c.equal("task", c.status(), "none")
 			c.ctr("task", "start", "--detach", "--log-uri", log, c.id).succeed(c.T)
 		}

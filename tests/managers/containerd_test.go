@@ -43,8 +43,6 @@ state = "`+dir+`/state"
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
 [grpc]
   address = "`+d.address+`"
-[debug]
-  level = "debug"
 `)
 	d.daemon = startDaemon(t, "containerd successfully booted", "containerd", "--config", d.config)
 	// Registered after the daemon's stop, and so run before it: what a broken
