@@ -63,7 +63,7 @@ func (g *Group) write(w Write) error {
 	if err != nil {
 		return err
 	}
-	if w.File == deviceFilter {
+	if w.File == DeviceFilter {
 		return filterDevices(dir, w.program)
 	}
 	file, value := dir+"/"+w.File, w.Value
@@ -130,7 +130,7 @@ func hint(w Write, err error) string {
 	switch {
 	case is(unix.ENOENT) && (w.File == "memory.memsw.limit_in_bytes" || w.File == "memory.swap.max"):
 		return "this kernel does not count swap"
-	case w.File == deviceFilter:
+	case w.File == DeviceFilter:
 		return filterHint(err)
 	case is(unix.ENOENT) && w.Controller == "hugetlb":
 		return "this kernel has no huge pages of that size, or does not count them"

@@ -32,7 +32,7 @@ type Write struct {
 	// tried once more.
 	Last bool
 
-	program []instruction // of a deviceFilter, of which Value tells the rules
+	program []instruction // of a DeviceFilter, of which Value tells the rules
 }
 
 // core stands for the controller of the files that every v2 cgroup has.

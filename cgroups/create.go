@@ -27,7 +27,7 @@ func (g *Group) Create(writes []Write) error {
 		for _, p := range slices.Backward(g.created) {
 			unix.Rmdir(p)
 		}
-		*g = Group{}
+		*g = Group{unit: g.unit}
 	}
 	return err
 }
@@ -89,20 +89,46 @@ func (g *Group) makeOne(d dir, parent, p string, needs []Write) error {
 			return err
 		}
 	}
+	if err := g.mkdir(d, p); err != nil {
+		return err
+	}
+	if d.has("cpuset") {
+		return inheritCpuset(parent, p)
+	}
+	return nil
+}
+
+// mkdir makes one directory and notes whether it is the group's to remove.
+func (g *Group) mkdir(d dir, p string) error {
+	if g.unit.Name != "" && d.isSystemds() {
+		return g.findUnit(d, p)
+	}
 	err := os.Mkdir(p, 0o755)
 	switch {
 	case err == nil && p != d.path:
 		share(p)
 	case err != nil && !errors.Is(err, unix.EEXIST):
 		return err
+	case err != nil && g.unit.Name != "":
+		// Systemd has made it, in one of the controllers that it knows.
 	case err != nil && p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
 		return fmt.Errorf("cgroup %s was made by somebody else at the same time", p)
 	}
-	if (err == nil || p != d.path && isShared(p)) && !slices.Contains(g.created, p) {
+	own := err == nil || p != d.path && isShared(p) || p == d.path && g.unit.Name != ""
+	if own && !slices.Contains(g.created, p) {
 		g.created = append(g.created, p)
 	}
-	if d.has("cpuset") {
-		return inheritCpuset(parent, p)
+	return nil
+}
+
+// findUnit makes sure that systemd has made a directory. Of its slices none is
+// the group's.
+func (g *Group) findUnit(d dir, p string) error {
+	if _, err := os.Lstat(p); err != nil {
+		return fmt.Errorf("the cgroup of %s is not where it should be: %w", g.unit.Name, err)
+	}
+	if p == d.path && !slices.Contains(g.created, p) {
+		g.created = append(g.created, p)
 	}
 	return nil
 }

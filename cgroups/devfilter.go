@@ -12,8 +12,8 @@ import (
 // runs in every open and mknod of a device node, so it is a straight line: the
 // rules from the last to the first, because the last one that matches counts.
 
-// deviceFilter stands for the file that v2 does not have.
-const deviceFilter = "device-filter"
+// DeviceFilter stands for the file that v2 does not have.
+const DeviceFilter = "device-filter"
 
 // deviceRule allows or denies what is done with a device.
 type deviceRule struct {

@@ -150,7 +150,7 @@ func filterTests() []filterTest {
 func compileFilter(t *testing.T, lines ...string) Write {
 	t.Helper()
 	writes, warnings, err := Compile(V2, &specs.LinuxResources{Devices: rules(lines...)})
-	if err != nil || len(warnings) != 0 || len(writes) != 1 || writes[0].File != deviceFilter {
+	if err != nil || len(warnings) != 0 || len(writes) != 1 || writes[0].File != DeviceFilter {
 		t.Fatalf("%v, %q, %v", writes, warnings, err)
 	}
 	return writes[0]

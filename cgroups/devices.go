@@ -103,7 +103,7 @@ func devicesV2(c *compiler, r *specs.LinuxResources) {
 	}
 	// A program that would deny nothing only takes back an earlier one.
 	program := filterProgram(rules)
-	c.add(Write{Controller: core, File: deviceFilter, Value: listRules(rules), Field: "devices",
+	c.add(Write{Controller: core, File: DeviceFilter, Value: listRules(rules), Field: "devices",
 		Optional: program == nil, program: program})
 }
 

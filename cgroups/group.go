@@ -20,6 +20,14 @@ type Facts struct {
 	// another container made for its own on the way, parents before children.
 	// Only these may be removed.
 	Created []string `json:"created,omitempty"`
+	// Unit is the systemd unit whose cgroup it is, if systemd makes it.
+	Unit Unit `json:"unit,omitzero"`
+}
+
+// Unit names a unit of systemd.
+type Unit struct {
+	Name string `json:"name,omitempty"` // "skep-web.scope"
+	User bool   `json:"user,omitzero"`  // the user's systemd has it, not the system's
 }
 
 // Group is the set of a container's cgroups: one directory per hierarchy.
@@ -27,6 +35,7 @@ type Group struct {
 	dirs    []dir
 	created []string
 	planned []string
+	unit    Unit
 }
 
 // dir is a group's directory in one hierarchy.
@@ -37,6 +46,10 @@ type dir struct {
 }
 
 func (d dir) isV2() bool { return d.name == "" }
+
+// isSystemds tells whether it is in the hierarchy in which systemd keeps its
+// units.
+func (d dir) isSystemds() bool { return d.isV2() || d.name == "name=systemd" }
 
 // has tells whether a v1 directory has the controller.
 func (d dir) has(controller string) bool {
@@ -78,9 +91,24 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 	return g, nil
 }
 
+// OfUnit returns the group of a unit that systemd is going to start, whose
+// cgroup is at an absolute path. Create then finds its directories, and makes
+// those for which systemd has no use.
+func OfUnit(l Layout, u Unit, cgroup string) *Group {
+	g := &Group{unit: u}
+	for _, h := range l.Hierarchies {
+		g.dirs = append(g.dirs, dir{name: h.Name, path: path.Join(h.Mount, cgroup), mount: h.Mount})
+	}
+	return g
+}
+
+// Unit returns the unit of a group that systemd makes; its name is empty for
+// all others.
+func (g *Group) Unit() Unit { return g.unit }
+
 // Open returns the group that an earlier process planned or created.
 func Open(f Facts) *Group {
-	g := &Group{created: slices.Clone(f.Created)}
+	g := &Group{created: slices.Clone(f.Created), unit: f.Unit}
 	for _, name := range slices.Sorted(maps.Keys(f.Paths)) {
 		g.dirs = append(g.dirs, dir{name: name, path: f.Paths[name]})
 	}
@@ -89,7 +117,7 @@ func Open(f Facts) *Group {
 
 // Facts returns what the state file is to store once Create has succeeded.
 func (g *Group) Facts() Facts {
-	return Facts{Paths: g.Paths(), Created: slices.Clone(g.created)}
+	return Facts{Paths: g.Paths(), Created: slices.Clone(g.created), Unit: g.unit}
 }
 
 // Paths maps each hierarchy's name to the container's absolute directory.
@@ -148,7 +176,7 @@ func (g *Group) Plan() (Facts, error) {
 	g.planned = nil
 	var planned []string
 	for _, d := range g.dirs {
-		dirs, missing, err := toMake(d)
+		dirs, missing, err := g.toMake(d)
 		if err != nil {
 			return Facts{}, err
 		}
@@ -168,7 +196,7 @@ func (g *Group) Plan() (Facts, error) {
 		return Facts{}, err
 	}
 	g.planned = planned
-	return Facts{Paths: g.Paths(), Created: slices.Clone(planned)}, nil
+	return Facts{Paths: g.Paths(), Created: slices.Clone(planned), Unit: g.unit}, nil
 }
 
 // checkThawed fails if the group is frozen: its first process would never run.
@@ -184,10 +212,12 @@ func (g *Group) checkThawed() error {
 
 // toMake returns the directories on the way to d that Create makes or shares, parents first, and
 // whether d itself is missing.
-func toMake(d dir) (dirs []string, missing bool, err error) {
+func (g *Group) toMake(d dir) (dirs []string, missing bool, err error) {
 	for p := d.path; p != d.mount; p = path.Dir(p) {
 		st, err := os.Lstat(p)
 		switch {
+		case p != d.path && g.unit.Name != "" && d.isSystemds():
+			continue // a slice
 		case err == nil && !st.IsDir():
 			return nil, false, fmt.Errorf("cgroup %s is not a directory", p)
 		case err == nil && (p == d.path || !isShared(p)):

@@ -51,14 +51,8 @@ func TestBadDevices(t *testing.T) {
 }
 
 func TestBadResources(t *testing.T) {
-	systemd := Options{SystemdCgroup: true}
 	path := func(p string) string { return `"linux":{"cgroupsPath":"` + p + `"}` }
 	testBad(t, []badConfig{
-		{"CGP-07", path("/a/b"), is("linux.cgroupsPath: slice:prefix:name"), systemd},
-		{"CGP-07", path("a.slice:b"), is("linux.cgroupsPath: slice:prefix:name"), systemd},
-		{"CGP-07", path("a.slice:b:"), is("linux.cgroupsPath: slice:prefix:name"), systemd},
-		{"CGP-07", path("a:b:c"), is(`linux.cgroupsPath: "a" is not the name of a systemd slice`), systemd},
-		{"CGP-07", path("a--b.slice:b:c"), is("linux.cgroupsPath: systemd slice"), systemd},
 		{"CGP-07", path("/a\\u0000"), is("linux.cgroupsPath: NUL"), Options{}},
 		{"CGM-01", res(`"memory":{"limit":-2,"reservation":-3,"swap":-4}`),
 			is("linux.resources.memory.limit: -2 is below", "linux.resources.memory.reservation: -3 is below", "linux.resources.memory.swap: -4 is below"), Options{}},

@@ -123,8 +123,6 @@ func TestBadNamespaces(t *testing.T) {
 		{"UTS-03", `"hostname":"` + strings.Repeat("x", 65) + `",` + ns(`{"type":"uts"}`, ""), is("hostname: longer than 64 bytes"), Options{}},
 		{"UTS-03", `"domainname":"` + strings.Repeat("x", 65) + `\u0000",` + ns(`{"type":"uts"}`, ""), is("domainname: NUL", "domainname: longer"), Options{}},
 		{"ANN-02", `"annotations":{"":"x"}`, is(`annotations[""]: empty`), Options{}},
-		{"CGP-10", `"annotations":{"org.systemd.property.No1":"x","org.systemd.property.ab":"x"}`,
-			is(`annotations["org.systemd.property.No1"]: three or more letters`, `annotations["org.systemd.property.ab"]: `), Options{SystemdCgroup: true}},
 		{"NS-09", ns(`{"type":"pid","path":"ns/pid"}`, ""), is("linux.namespaces[0].path: not an absolute path"), Options{}},
 		{"NS-13", ns(`{"type":"pid"},{"type":"pid","path":"/x"}`, ""), is("linux.namespaces[1].type: pid is given twice"), Options{}},
 		{"NS-14", ns(`{"type":"foo"},{"path":"/x"}`, ""), is(`linux.namespaces[0].type: unknown namespace "foo"`, "linux.namespaces[1].type: required"), Options{}},

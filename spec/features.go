@@ -18,6 +18,11 @@ type Build struct {
 // are accepted.
 const minVersion = "1.0.0"
 
+// SystemdProperty begins an annotation that sets a property of the container's
+// systemd unit, which the rest of the key names. It is the only kind of
+// annotation that changes what skep does.
+const SystemdProperty = "org.systemd.property."
+
 // The annotations of the features.
 const (
 	versionAnnotation    = "skep.version"
@@ -40,8 +45,8 @@ func Features(b Build) *features.Features {
 		MountOptions:  MountOptionNames(),
 		Linux:         linuxFeatures(b),
 		Annotations:   annotations,
-		// No annotation changes what skep does.
-		PotentiallyUnsafeConfigAnnotations: []string{},
+
+		PotentiallyUnsafeConfigAnnotations: []string{SystemdProperty},
 	}
 }
 
@@ -50,7 +55,7 @@ func linuxFeatures(b Build) *features.Linux {
 	return &features.Linux{
 		Namespaces:   Namespaces.Names(),
 		Capabilities: Capabilities.Names(),
-		Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+		Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
 		Seccomp: &features.Seccomp{
 			Enabled:        &yes,
 			Actions:        SeccompActions.Names(),

@@ -13,7 +13,6 @@ import (
 // judged here.
 type Options struct {
 	Rootless      bool // the runtime does not run as root
-	SystemdCgroup bool // cgroups are made by systemd: cgroupsPath is slice:prefix:name
 	NoPivot       bool // --no-pivot
 	Detached      bool // the runtime does not stay: create, run --detach
 	ConsoleSocket bool // --console-socket
@@ -40,7 +39,7 @@ func Validate(s *specs.Spec, opt Options) (warnings []string, err error) {
 	v.namespaces()
 	v.devices()
 	v.netDevices()
-	v.cgroupsPath()
+	v.text("linux.cgroupsPath", v.linux.CgroupsPath)
 	v.resources(v.linux.Resources)
 	v.rdt(v.linux.IntelRdt)
 	v.memoryPolicy(v.linux.MemoryPolicy)
@@ -181,22 +180,4 @@ func (v *validator) annotations(annotations map[string]string) {
 	if _, ok := annotations[""]; ok {
 		v.problem(`annotations[""]`, "a key cannot be empty")
 	}
-	if !v.opt.SystemdCgroup {
-		return
-	}
-	for _, key := range sortedKeys(annotations) {
-		name, ok := strings.CutPrefix(key, "org.systemd.property.")
-		if ok && !isPropertyName(name) {
-			v.problem(member("annotations", key), "%q is not the name of a systemd property: three or more letters", name)
-		}
-	}
-}
-
-func isPropertyName(s string) bool {
-	for _, c := range []byte(s) {
-		if c|0x20 < 'a' || c|0x20 > 'z' {
-			return false
-		}
-	}
-	return len(s) >= 3
 }

@@ -152,30 +152,6 @@ func (v *validator) hugepage(path, size string) {
 	}
 }
 
-// cgroupsPath checks the form that systemd needs; as a path everything is
-// valid, because it is cleaned.
-func (v *validator) cgroupsPath() {
-	const where = "linux.cgroupsPath"
-	name := v.linux.CgroupsPath
-	v.text(where, name)
-	if !v.opt.SystemdCgroup || name == "" {
-		return
-	}
-	parts := strings.Split(name, ":")
-	if len(parts) != 3 || parts[2] == "" || strings.ContainsRune(name, '/') {
-		v.problem(where, "%q is not of the form slice:prefix:name, which systemd cgroups need", name)
-		return
-	}
-	slice := parts[0]
-	if slice == "" || slice == "-.slice" {
-		return
-	}
-	base, ok := strings.CutSuffix(slice, ".slice")
-	if !ok || base == "" || base[0] == '-' || base[len(base)-1] == '-' || strings.Contains(base, "--") {
-		v.problem(where, "%q is not the name of a systemd slice", slice)
-	}
-}
-
 func (v *validator) rdt(r *specs.LinuxIntelRdt) {
 	if r == nil {
 		return
