@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,7 @@ type blueprint struct {
 	root     string // absolute, symlinks resolved
 	rootDir  *os.File
 	joins    []*joined // namespaces of others
+	unit     *unit     // nil without systemd
 	group    *cgroups.Group
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
@@ -42,7 +44,7 @@ type blueprint struct {
 }
 
 // design loads, validates and compiles the configuration of a bundle. Nothing on the host is changed.
-func design(bundle, id string, o *options) (*blueprint, error) {
+func design(ctx context.Context, bundle, id string, o *options) (*blueprint, error) {
 	b := &blueprint{slack: o.timerSlack, rights: rightsFor(o)}
 	var err error
 	if b.bundle, err = filepath.Abs(bundle); err != nil {
@@ -79,10 +81,10 @@ func design(bundle, id string, o *options) (*blueprint, error) {
 	if err := b.openRoot(); err != nil {
 		return nil, err
 	}
-	if err := b.designCgroups(id, o); err != nil {
-		return nil, err
+	if err = b.designCgroups(ctx, id, o); err == nil {
+		err = b.designNamespaces(o)
 	}
-	if err = b.designNamespaces(o); err == nil {
+	if err == nil {
 		b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o))
 	}
 	if err != nil {
@@ -116,7 +118,7 @@ func (b *blueprint) openRoot() error {
 	return nil
 }
 
-func (b *blueprint) designCgroups(id string, o *options) error {
+func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) error {
 	layout, err := cgroups.Detect()
 	if err != nil {
 		return err
@@ -130,21 +132,29 @@ func (b *blueprint) designCgroups(id string, o *options) error {
 		return err
 	}
 	b.warn(warnings...)
+	if o.systemd {
+		return b.designUnit(ctx, layout, id, o)
+	}
 	b.group, err = cgroups.New(layout, b.spec.Linux.CgroupsPath, id, o.rootless)
 	return err
 }
 
 // groupOf finds the cgroups of a configuration.
-func groupOf(s *specs.Spec, id string, rootless bool) (*cgroups.Group, error) {
+func (o *options) groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
 	layout, err := cgroups.Detect()
 	if err != nil {
 		return nil, err
+	}
+	if o.systemd {
+		u, group, err := o.findUnit(context.Background(), layout, s, id)
+		u.close()
+		return group, err
 	}
 	path := ""
 	if s.Linux != nil {
 		path = s.Linux.CgroupsPath
 	}
-	return cgroups.New(layout, path, id, rootless)
+	return cgroups.New(layout, path, id, o.rootless)
 }
 
 // processHost gathers what the host lets a process have.
@@ -265,7 +275,7 @@ func inheritedByAll(l *specs.Linux) []plan.Step {
 func Plan(bundle, id string, opts ...Option) (string, error) {
 	o := newOptions(false, opts)
 	o.planning = true
-	b, err := design(bundle, id, o)
+	b, err := design(context.Background(), bundle, id, o)
 	if err != nil {
 		return "", err
 	}
@@ -307,6 +317,12 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 
 func (b *blueprint) printCgroups(w *strings.Builder) {
 	w.WriteString("cgroups " + b.group.Mode().String() + "\n")
+	if b.manages() {
+		w.WriteString("  unit  " + b.unit.Name + " in " + b.unit.Slice + "\n")
+		for _, p := range b.unit.properties {
+			w.WriteString("  set   " + p.String() + "\n")
+		}
+	}
 	for _, path := range slices.Sorted(maps.Values(b.group.Paths())) {
 		w.WriteString("  make  " + path + "\n")
 	}

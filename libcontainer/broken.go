@@ -49,12 +49,12 @@ func (c *Container) deleteWithoutState() error {
 	if configErr != nil {
 		kept = &specs.Spec{}
 	}
-	group, err := groupOf(kept, c.state.ID, c.options.rootless)
+	group, err := c.options.groupOf(kept, c.state.ID)
 	if err != nil {
 		return err
 	}
 	// All directories of the group count as made by create: the kernel refuses to remove one that is in use.
-	c.state.Cgroup = cgroups.Facts{Paths: group.Paths()}
+	c.state.Cgroup = cgroups.Facts{Paths: group.Paths(), Unit: group.Unit()}
 	for _, path := range c.state.Cgroup.Paths {
 		c.state.Cgroup.Created = append(c.state.Cgroup.Created, path)
 	}

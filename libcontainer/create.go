@@ -31,7 +31,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 	}
 	o := newOptions(Unprivileged(), opts)
 	o.notifyIn(root, id)
-	b, err := design(bundle, id, o)
+	b, err := design(ctx, bundle, id, o)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +78,7 @@ func (c *creation) conduct() error {
 		c.spawn,
 		c.settleParentSide,
 		c.place,
+		c.startUnit,
 		c.enterNamespaces,
 		c.moveDevices,
 		c.buildRootfs,
@@ -106,7 +107,15 @@ func (c *creation) makeCgroups() error {
 	if err := c.dir.writeState(journalFile, c.state); err != nil {
 		return err
 	}
-	err = c.group.Create(c.writes)
+	if c.manages() {
+		return nil
+	}
+	return c.fillCgroups()
+}
+
+// fillCgroups makes the cgroups and sets their limits.
+func (c *creation) fillCgroups() error {
+	err := c.group.Create(c.writes)
 	// After an error nothing is the container's: undo must not touch what somebody else made there meanwhile.
 	c.state.Cgroup = c.group.Facts()
 	if err != nil {
@@ -120,7 +129,7 @@ func (c *creation) makeCgroups() error {
 
 // withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for no limits.
 func (c *creation) withoutCgroups(err error) error {
-	if !c.rootless || !errors.Is(err, cgroups.ErrUnavailable) || cgroups.Needed(c.writes) {
+	if !c.rootless || c.manages() || !errors.Is(err, cgroups.ErrUnavailable) || cgroups.Needed(c.writes) {
 		return err
 	}
 	c.group = cgroups.Open(cgroups.Facts{})
@@ -132,7 +141,7 @@ func (c *creation) withoutCgroups(err error) error {
 
 func (c *creation) spawn() error {
 	cgroup := -1
-	if !c.forks() { // else init is still to come
+	if !c.forks() && !c.manages() { // else init is still to come, or its cgroup
 		var err error
 		if cgroup, err = openGroup(c.group); err != nil {
 			return err

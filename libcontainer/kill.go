@@ -98,8 +98,12 @@ func (c *Container) destroy() error {
 			return err
 		}
 	}
+	stopped := c.stopUnit()
 	if err := group.Remove(); err != nil {
-		return err
+		return errors.Join(err, stopped)
+	}
+	if stopped != nil { // what there was of the unit is gone all the same
+		c.options.report([]string{stopped.Error()})
 	}
 	if err := c.dir.remove(); err != nil {
 		return err

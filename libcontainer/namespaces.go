@@ -172,6 +172,7 @@ func (b *blueprint) makes(t specs.LinuxNamespaceType) bool {
 // close closes what design has opened.
 func (b *blueprint) close() {
 	b.rootDir.Close()
+	b.unit.close()
 	for _, j := range b.joins {
 		if j.fd >= 0 {
 			unix.Close(j.fd)

@@ -25,6 +25,8 @@ type options struct {
 	ignorePaused  bool
 	notifyPass    bool
 	warn          func(string)
+	systemd       bool
+	userBus       []string
 	notifyDir     string // for the program's own socket; empty: it gets none
 	planning      bool   // nothing is to be made
 }
@@ -89,6 +91,13 @@ func NotifySocket(path string) Option { return func(o *options) { o.notifySocket
 // NotifyPass changes NotifySocket for a caller that is to stay the service's main process: Start does not wait, and
 // what the program says about itself is passed on for as long as it and this process live.
 func NotifyPass() Option { return func(o *options) { o.notifyPass = true } }
+
+// SystemdCgroup has systemd make and limit the cgroup: that of the system or, with Rootless, that of the user. For a
+// container that exists it matters only where its state cannot be read.
+func SystemdCgroup() Option { return func(o *options) { o.systemd = true } }
+
+// UserBus names the D-Bus addresses at which the user's systemd is looked for, in their order.
+func UserBus(addresses ...string) Option { return func(o *options) { o.userBus = addresses } }
 
 // HookEnvironment is the environment of those hooks outside the container that the configuration gives none: an empty
 // one, unless this is set.

@@ -38,8 +38,8 @@ func (b *blueprint) movesInit() bool {
 
 // namespaceFlags returns the CLONE_NEW* flags of the new namespaces: those that the clone makes, those that the child
 // makes step by step, and those that init makes. A cgroup namespace is rooted where its maker is, and v1 hierarchies
-// are joined by init itself. An ipc namespace gives its message queues to the ids of its maker, which a user namespace
-// has to map first.
+// are joined by init itself; systemd moves it. An ipc namespace gives its message queues to the ids of its maker, which
+// a user namespace has to map first.
 func (b *blueprint) namespaceFlags() (clone, steps, late uintptr) {
 	stepwise, user := b.stepwise(), b.makes(specs.UserNamespace)
 	for _, ns := range b.spec.Linux.Namespaces {
@@ -47,7 +47,7 @@ func (b *blueprint) namespaceFlags() (clone, steps, late uintptr) {
 		flag := uintptr(row.Flag)
 		switch {
 		case ns.Path != "":
-		case ns.Type == specs.CgroupNamespace && (stepwise || b.group.Mode() != cgroups.V2):
+		case ns.Type == specs.CgroupNamespace && (stepwise || b.manages() || b.group.Mode() != cgroups.V2):
 			late |= flag
 		case stepwise:
 			steps |= flag
@@ -121,7 +121,7 @@ func (d directory) String() string     { return string(d) }
 func (b *blueprint) fork() *plan.Phase {
 	p := &plan.Phase{Name: "fork"}
 	f := plan.Fork{}
-	if dir := b.group.V2Dir(); dir != "" && !b.movesInit() {
+	if dir := b.group.V2Dir(); dir != "" && !b.movesInit() && !b.manages() {
 		f.Cgroup = p.Take(directory(dir))
 	}
 	p.Add(f)
@@ -183,8 +183,16 @@ func (c *creation) makeInit() error {
 	if err := c.identifyInit(); err != nil {
 		return err
 	}
+	if !c.movesInit() || c.manages() {
+		return nil
+	}
+	return c.moveInit()
+}
+
+// moveInit moves init into its v2 cgroup.
+func (c *creation) moveInit() error {
 	dir := c.group.V2Dir()
-	if dir == "" || !c.movesInit() {
+	if dir == "" {
 		return nil
 	}
 	if err := writeFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(c.child.Pid)); err != nil {

@@ -95,8 +95,8 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 		&cli.StringFlag{Name: "log-level", Usage: "error, warning or debug"},
 		&cli.BoolFlag{Name: "debug", Usage: "log debug messages too"},
-		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "manage cgroups through systemd (not supported yet)"},
-		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs (systemd and disabled are not supported yet)"},
+		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "have systemd make the cgroup; cgroupsPath is slice:prefix:name then"},
+		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, or systemd for --systemd-cgroup (disabled is not supported yet)"},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto"},
 		&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
 	}
@@ -116,8 +116,10 @@ func (a *app) begin(c *cli.Context) error {
 	if err := c.Set("root", root); err != nil {
 		return err
 	}
-	if c.Bool("systemd-cgroup") || c.String("cgroup-manager") != "cgroupfs" {
-		return errors.New("skep manages cgroups through the filesystem only; --systemd-cgroup and --cgroup-manager are not supported yet")
+	switch c.String("cgroup-manager") {
+	case "cgroupfs", "systemd":
+	default:
+		return fmt.Errorf("--cgroup-manager %s: want cgroupfs or systemd; disabled is not supported yet", c.String("cgroup-manager"))
 	}
 	switch c.String("rootless") {
 	case "true", "false", "auto":

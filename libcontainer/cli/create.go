@@ -40,9 +40,8 @@ func createFlags() []cli.Flag {
 
 // options are what every operation gets that may run hooks or look for cgroups.
 func (a *app) options(c *cli.Context) []libcontainer.Option {
-	options := []libcontainer.Option{
-		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()),
-	}
+	options := append(systemdOptions(c),
+		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()))
 	if mode := c.String("rootless"); mode != "auto" {
 		options = append(options, libcontainer.Rootless(mode == "true"))
 	}

@@ -63,7 +63,7 @@ func (a *app) planCommand() *cli.Command {
 			if id == "" {
 				id = "ID"
 			}
-			text, err := libcontainer.Plan(c.String("bundle"), id, libcontainer.Warn(a.log.warn))
+			text, err := libcontainer.Plan(c.String("bundle"), id, append(systemdOptions(c), libcontainer.Warn(a.log.warn))...)
 			if err != nil {
 				return err
 			}
