@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -213,10 +212,7 @@ func (c *compiler) classic(m *mount) error {
 
 // bind mounts a file or directory of the host.
 func (c *compiler) bind(m *mount) error {
-	source := m.Source
-	if !filepath.IsAbs(source) {
-		source = filepath.Join(c.host.Bundle, source)
-	}
+	source := c.host.source(m.Mount)
 	dir, err := c.host.IsDir(source)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)

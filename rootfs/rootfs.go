@@ -153,6 +153,11 @@ func (c *compiler) root() {
 		// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
 		c.add(item, plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
 	}
+	c.attachRoot(c.attachPoint())
+}
+
+// attachRoot clones the root and mounts it at a place of the host that init sees.
+func (c *compiler) attachRoot(place string) {
 	propagation := uint64(unix.MS_SLAVE)
 	switch flags, _ := spec.Propagations.Lookup(c.linux.RootfsPropagation); flags &^ unix.MS_REC {
 	case unix.MS_PRIVATE, unix.MS_UNBINDABLE:
@@ -160,7 +165,7 @@ func (c *compiler) root() {
 	}
 	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Dir: c.host.RootDir, Recursive: true,
 		Changes: []plan.SetAttr{{Propagation: propagation, Recursive: true}}})
-	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: c.attachPoint()})
+	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: place})
 }
 
 // writesProcfs returns the first item that is written through a private procfs, or nothing.

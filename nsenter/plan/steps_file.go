@@ -128,6 +128,16 @@ func (s Mkdirs) Lower(l *Lowering) {
 }
 func (s Mkdirs) String() string { return "make directory " + s.At.String() }
 
+// Touch makes an empty file, 0644, with the directories above it.
+type Touch struct{ At Path }
+
+// Lower leaves what exists as it is.
+func (s Touch) Lower(l *Lowering) {
+	l.resolve(s.At, File, scratchB)
+	l.Call(unix.SYS_CLOSE, Value(scratchB))
+}
+func (s Touch) String() string { return "make file " + s.At.String() }
+
 // Mknod makes a device node or fifo (linux.devices, config-linux.md#devices). A node of the same type and number
 // that exists already is accepted, anything else there is EEXIST.
 type Mknod struct {
