@@ -61,7 +61,9 @@ func (m *IDMap) apply(mount int) error {
 	case nil:
 		return nil
 	case unix.EINVAL:
-		return fmt.Errorf("map the owners: mount_setattr: %w (%s)", err, plan.NoIDMaps)
+		var st unix.Statfs_t
+		overlay := unix.Fstatfs(mount, &st) == nil && st.Type == unix.OVERLAYFS_SUPER_MAGIC
+		return fmt.Errorf("map the owners: mount_setattr: %w (%s)", err, plan.NoIDMaps(overlay))
 	case unix.EPERM:
 		return fmt.Errorf("map the owners: mount_setattr: %w (are they mapped already, or is the filesystem another user namespace's?)", err)
 	default:
@@ -81,7 +83,11 @@ func (c *compiler) idmap(m *mount) (*IDMap, error) {
 	case !m.opt.Bind && c.has(specs.UserNamespace):
 		return nil, fmt.Errorf("the owners of a %s that is made in a user namespace cannot be mapped", m.Type)
 	}
+	uids, gids, err := m.opt.Owners(m.Mount, c.linux)
+	if err != nil {
+		return nil, err
+	}
 	return &IDMap{
-		Item: m.item, UIDs: m.UIDMappings, GIDs: m.GIDMappings, Recursive: m.opt.RIDMap, Namespace: c.host.UserNamespace,
+		Item: m.item, UIDs: uids, GIDs: gids, Recursive: m.opt.RIDMap, Namespace: c.host.UserNamespace,
 	}, nil
 }

@@ -139,7 +139,7 @@ func (c *compiler) filesystem(m *mount) error {
 	}
 	c.add(m.item, plan.Filesystem{Type: m.Type, Source: m.Source, Params: params, Attr: attr, Into: plan.Mount})
 	if m.idmap != nil {
-		c.add(m.item, plan.MapOwners{Mount: plan.Mount, Namespace: c.take(m.idmap)})
+		c.add(m.item, plan.MapOwners{Mount: plan.Mount, Namespace: c.take(m.idmap), Type: m.Type})
 	}
 	if o.TmpCopyUp {
 		c.tmpCopyUp(m, params)

@@ -43,9 +43,10 @@ type MountOptions struct {
 	// Data are the options of the filesystem itself, as given and in order.
 	Data []string
 
-	TmpCopyUp bool // fill a new tmpfs with what it covers
-	IDMap     bool // idmap: map the owners of this mount
-	RIDMap    bool // ridmap: and of all mounts below it
+	TmpCopyUp bool   // fill a new tmpfs with what it covers
+	IDMap     bool   // idmap: map the owners of this mount
+	RIDMap    bool   // ridmap: and of all mounts below it
+	owners    string // what follows idmap= or ridmap=; see Owners
 }
 
 // Recursive reports whether any attribute is to be changed with AT_RECURSIVE.
@@ -68,6 +69,9 @@ func ParseMountOptions(options []string) (MountOptions, error) {
 			o.PropagationRecursive = p&unix.MS_REC != 0
 		} else if row := findMountOption(name); row != nil {
 			o.apply(row)
+		} else if word, value, ok := strings.Cut(name, "="); ok && value != "" && (word == "idmap" || word == "ridmap") {
+			o.apply(findMountOption(word))
+			o.owners = value
 		} else if name != "" {
 			o.Data = append(o.Data, name)
 		}
@@ -99,6 +103,7 @@ func (o *MountOptions) apply(row *mountOption) {
 	case optTmpCopyUp:
 		o.TmpCopyUp = true
 	case optIDMap:
+		o.owners = ""
 		o.IDMap, o.RIDMap = row.ms&unix.MS_REC == 0, row.ms&unix.MS_REC != 0
 	}
 }

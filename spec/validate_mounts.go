@@ -107,8 +107,11 @@ func (v *validator) mountIDs(where string, m *specs.Mount) {
 }
 
 func (v *validator) idmap(where string, m *specs.Mount, options *MountOptions) {
-	uids, gids := len(m.UIDMappings) > 0, len(m.GIDMappings) > 0
+	uidMappings, gidMappings, err := options.Owners(m, v.linux)
+	uids, gids := len(uidMappings) > 0, len(gidMappings) > 0
 	switch {
+	case err != nil:
+		v.problem(where+".options", "idmap: %v", err)
 	case uids && !gids:
 		v.problem(where+".gidMappings", "required with uidMappings")
 	case gids && !uids:
@@ -116,6 +119,6 @@ func (v *validator) idmap(where string, m *specs.Mount, options *MountOptions) {
 	case !uids && (options.IDMap || options.RIDMap) && !v.has(specs.UserNamespace):
 		v.problem(where+".options", "idmap without uidMappings and gidMappings needs a user namespace to take them from")
 	}
-	v.mappings(where+".uidMappings", m.UIDMappings)
-	v.mappings(where+".gidMappings", m.GIDMappings)
+	v.mappings(where+".uidMappings", uidMappings)
+	v.mappings(where+".gidMappings", gidMappings)
 }

@@ -55,7 +55,7 @@ func hostMount(t *testing.T, at, fstype, data string) {
 
 const showOwners = "stat -c '%u:%g' /x/file /x/sub/file"
 
-// IDM-02 IDM-03 IDM-06 IDM-07 IDM-09 MNT-26 MOPT-44: mappings of the mount itself.
+// IDM-13 IDM-02 IDM-03 IDM-06 IDM-07 IDM-09 MNT-26 MOPT-44: mappings of the mount itself.
 func TestIDMappedBinds(t *testing.T) {
 	r := newRuntime(t)
 	host := ownedTree(t)
@@ -68,6 +68,7 @@ func TestIDMappedBinds(t *testing.T) {
 		"ridmap":                   {mapped(bind(host, "/x", "ridmap"), uids, gids), "7:8", "7:8"},
 		"mappings without option":  {mapped(bind(host, "/x"), uids, gids), "7:8", "1000:1000"},
 		"with other flags":         {mapped(bind(host, "/x", "ridmap", "ro", "rnosuid", "private"), uids, gids), "7:8", "7:8"},
+		"crun's form":              {bind(host, "/x", "ridmap=uids=1000-7-1;gids=0-5-1#1000-8-1"), "7:8", "7:8"},
 		"what no mapping mentions": {mapped(bind(host, "/x", "idmap"), ids(0, 0, 10), ids(0, 0, 10)), "65534:65534", "1000:1000"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +144,8 @@ func TestIDMapErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	hostMount(t, below, "proc", "")
+	layered := tempDir(t)
+	hostMount(t, layered, "overlay", "lowerdir=/etc:/root")
 	one := ids(0, 0, 1)
 	overlay := specs.Mount{Destination: "/x", Type: "overlay", Source: "overlay", Options: []string{"lowerdir=/etc:/root"}}
 	tmpfs := specs.Mount{Destination: "/x", Type: "tmpfs", Source: "tmpfs"}
@@ -157,7 +160,11 @@ func TestIDMapErrors(t *testing.T) {
 		"overlapping":           {mounts(mapped(bind(host, "/x"), append(ids(0, 0, 9), ids(8, 20, 1)...), one)), "uidMappings[1]"},
 		"no support":            {mounts(mapped(bind("/proc/self", "/x", "idmap"), one, one)), "/proc/self: map the owners: mount_setattr: invalid argument (the kernel or the filesystem lacks support"},
 		"no support below":      {mounts(mapped(bind(procfs, "/x", "ridmap"), one, one)), "lacks support"},
-		"no support in overlay": {mounts(mapped(overlay, one, one)), "lacks support"},
+		"an overlay":            {mounts(mapped(overlay, one, one)), "an overlay cannot be idmapped itself"},
+		"an overlay bound":      {mounts(mapped(bind(layered, "/x", "idmap"), one, one)), "an overlay cannot be idmapped itself"},
+		"crun's form malformed": {mounts(bind(host, "/x", "idmap=uids=0-1;gids=0-1-1")), `mounts[7].options: idmap: "0-1": expected three numbers`},
+		"crun's form besides":   {mounts(mapped(bind(host, "/x", "idmap=uids=0-1-1;gids=0-1-1"), one, one)), "given twice"},
+		"nothing to relate to":  {mounts(bind(host, "/x", "idmap=uids=@0-1-1;gids=0-1-1")), "no mapping of the container's user namespace"},
 		"a remount":             {mounts(bind(host, "/x"), mapped(bind("", "/x", "remount"), one, one)), "in use already"},
 		"of a user namespace":   {func(s *specs.Spec) { userNamespace()(s); mounts(mapped(tmpfs, one, one))(s) }, "made in a user namespace"},
 	} {

@@ -181,11 +181,18 @@ func (s SetAttr) String() string {
 // MapOwners has the files of a detached mount appear as somebody else's (MOUNT_ATTR_IDMAP).
 type MapOwners struct {
 	Mount     Slot
-	Namespace Slot // the user namespace that says whose
+	Namespace Slot   // the user namespace that says whose
+	Type      string // of the filesystem, for errors
 }
 
-// NoIDMaps is what EINVAL of MOUNT_ATTR_IDMAP means.
-const NoIDMaps = "the kernel or the filesystem lacks support for idmapped mounts"
+// NoIDMaps says what EINVAL of MOUNT_ATTR_IDMAP means. Overlayfs takes layers that are idmapped mounts, since 5.19,
+// but is itself without FS_ALLOW_IDMAP in every kernel so far.
+func NoIDMaps(overlay bool) string {
+	if overlay {
+		return "an overlay cannot be idmapped itself, but its layers can be idmapped mounts"
+	}
+	return "the kernel or the filesystem lacks support for idmapped mounts"
+}
 
 // Lower is one mount_setattr.
 func (s MapOwners) Lower(l *Lowering) {
@@ -198,9 +205,9 @@ func (s MapOwners) String() string {
 	return "map the owners of " + s.Mount.String() + " by " + s.Namespace.String()
 }
 
-func (MapOwners) explain(call string, errno unix.Errno) string {
+func (s MapOwners) explain(call string, errno unix.Errno) string {
 	if call == "mount_setattr" && errno == unix.EINVAL {
-		return NoIDMaps
+		return NoIDMaps(s.Type == "overlay")
 	}
 	return ""
 }
