@@ -126,23 +126,30 @@ func parseDevice(c *compiler, field string, rule specs.LinuxDeviceCgroup) (d dev
 	if min(d.major, d.minor) < wildcard || max(d.major, d.minor) > math.MaxUint32 {
 		c.fail(field, "%d:%d is no device", d.major, d.minor)
 	}
-	for _, letter := range []byte(rule.Access) {
-		switch letter {
-		case 'r':
-			d.access |= mayRead
-		case 'w':
-			d.access |= mayWrite
-		case 'm':
-			d.access |= mayMknod
-		default:
-			c.fail(field+".access", "%q is not composed of r, w, m", rule.Access)
-			return d, false
-		}
+	if d.access, ok = accessOf(rule.Access); !ok {
+		c.fail(field+".access", "%q is not composed of r, w, m", rule.Access)
 	}
 	if rule.Access == "" {
 		d.access = rwm
 	}
 	return d, len(c.errs) == n
+}
+
+// accessOf reads letters of rwm.
+func accessOf(letters string) (a access, ok bool) {
+	for _, letter := range []byte(letters) {
+		switch letter {
+		case 'r':
+			a |= mayRead
+		case 'w':
+			a |= mayWrite
+		case 'm':
+			a |= mayMknod
+		default:
+			return 0, false
+		}
+	}
+	return a, true
 }
 
 // deviceState follows what the kernel's v1 controller makes of the rules: a
@@ -245,8 +252,14 @@ func (d device) String() string {
 	b = append(b, ':')
 	b = appendNumber(b, d.minor)
 	b = append(b, ' ')
+	return string(b) + d.access.String()
+}
+
+// String returns the letters.
+func (a access) String() string {
+	var b []byte
 	for i, letter := range []byte("rwm") {
-		if d.access&(1<<i) != 0 {
+		if a&(1<<i) != 0 {
 			b = append(b, letter)
 		}
 	}

@@ -1,0 +1,133 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Affected completes an update of resources by those present settings that
+// bound what it changes, or share a file with it: a limit on memory and that on
+// memory with swap, a quota and its burst, weight and idleness. What is merged
+// is what will be set after the update.
+func Affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
+	a := *update
+	if u := update.Memory; u != nil {
+		m := *u
+		m.CheckBeforeUpdate = merged.Memory.CheckBeforeUpdate
+		if deref(u.Limit) != 0 || deref(u.Swap) != 0 {
+			m.Limit, m.Swap = merged.Memory.Limit, merged.Memory.Swap
+		}
+		a.Memory = &m
+	}
+	if u := update.CPU; u != nil {
+		m := *u
+		if deref(u.Quota) != 0 || deref(u.Period) != 0 || u.Burst != nil {
+			m.Quota, m.Period, m.Burst = merged.CPU.Quota, merged.CPU.Period, merged.CPU.Burst
+		}
+		if deref(u.Shares) != 0 || u.Idle != nil { // what is idle no more has the default weight
+			m.Shares, m.Idle = merged.CPU.Shares, merged.CPU.Idle
+		}
+		a.CPU = &m
+	}
+	return &a
+}
+
+// Update does the writes on a cgroup in use. After an error nothing of them is
+// left: what the files held before is put back, and where that fails too, the
+// error says so. The function does the same later.
+//
+// The rules are the present ones for devices, as Compile has them: of these
+// alone the kernel does not tell all.
+func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
+	writes, devices, err := g.devicesLast(writes)
+	if err != nil {
+		return nil, err
+	}
+	var back []Write
+	if len(devices) > 0 {
+		back = backToDevices(devices, rules)
+	}
+	back = append(back, g.before(writes)...)
+	undo = func() error { return g.restore(back) }
+	if err := g.Apply(append(writes, devices...)); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return undo, nil
+}
+
+// before returns the writes that put back what the given ones are going to
+// change, the last one first. A file that cannot be read has nothing to be put
+// back: either it does not exist, or it holds no value, as memory.reclaim does.
+func (g *Group) before(writes []Write) []Write {
+	var before []Write
+	for _, w := range slices.Backward(writes) {
+		dir, err := g.dirOf(w.Controller)
+		if err != nil {
+			continue
+		}
+		if text, err := readFile(dir + "/" + w.File); err == nil {
+			before = append(before, Write{Controller: w.Controller, File: w.File, Value: earlier(w, text), Field: w.Field})
+		}
+	}
+	return before
+}
+
+// restore does writes as far as it can. What the kernel refuses it gets once
+// more when everything else is back.
+func (g *Group) restore(before []Write) error {
+	var again []Write
+	for _, w := range before {
+		if g.write(w) != nil {
+			again = append(again, w)
+		}
+	}
+	var errs []error
+	for _, w := range again {
+		if err := g.write(w); err != nil && !isGone(err) {
+			errs = append(errs, fmt.Errorf("put back %w", explain(w, err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// earlier returns what has to be written to a file to put back what it holds.
+// Most have one value; some have a line for each device, resource or interface,
+// of which the one is put back that w is about.
+func earlier(w Write, text string) string {
+	if w.File == "memory.oom_control" { // "oom_kill_disable 0", and lines that only tell
+		_, text, _ = strings.Cut(text, " ")
+	}
+	key, _, isPair := strings.Cut(w.Value, " ")
+	for line := range strings.Lines(text) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if isPair && name == key {
+			return key + " " + rest
+		}
+	}
+	if strings.Contains(key, ":") || w.File == "rdma.max" {
+		return key + " " + unset(w.File)
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	return first
+}
+
+// unset is what a file with a line for each device takes to have none for it.
+func unset(file string) string {
+	switch {
+	case file == "io.max":
+		return "rbps=max wbps=max riops=max wiops=max"
+	case file == "io.latency":
+		return "target=0"
+	case file == "rdma.max":
+		return "hca_handle=max hca_object=max"
+	case strings.Contains(file, "weight"):
+		return "default"
+	case strings.HasPrefix(file, "blkio.throttle."):
+		return "0"
+	}
+	return "max"
+}
