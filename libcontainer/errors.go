@@ -11,6 +11,7 @@ var (
 	ErrExist         = errors.New("container with given ID already exists")
 	ErrNotExist      = errors.New("container does not exist")
 	ErrNotRunning    = errors.New("container not running")
+	ErrNotPaused     = errors.New("container not paused")
 	ErrInvalidID     = errors.New("invalid container ID format")
 	ErrStartRunning  = errors.New("cannot start an already running container")
 	ErrStartStopped  = errors.New("cannot start a container that has stopped")

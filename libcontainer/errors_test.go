@@ -8,6 +8,7 @@ func TestSentencesThatManagersMatch(t *testing.T) {
 		"container with given ID already exists":                              ErrExist,
 		"container does not exist":                                            ErrNotExist,
 		"container not running":                                               ErrNotRunning,
+		"container not paused":                                                ErrNotPaused,
 		"invalid container ID format":                                         ErrInvalidID,
 		"cannot start an already running container":                           ErrStartRunning,
 		"cannot start a container that has stopped":                           ErrStartStopped,

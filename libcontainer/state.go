@@ -148,16 +148,25 @@ func (d *stateDir) release() {
 
 // write replaces a file as a whole: a reader sees the old content or the new one.
 func (d *stateDir) write(name string, content []byte) error {
-	temporary := d.file("." + name + "." + strconv.Itoa(os.Getpid()))
-	err := os.WriteFile(temporary, content, 0o600)
-	if err == nil {
-		err = os.Rename(temporary, d.file(name))
-	}
+	temporary, err := d.prepare(name, content)
 	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, d.file(name)); err != nil {
 		os.Remove(temporary)
 		return fmt.Errorf("write %s: %w", d.file(name), err)
 	}
 	return nil
+}
+
+// prepare writes what is to replace a file, once the returned path is renamed to it.
+func (d *stateDir) prepare(name string, content []byte) (path string, err error) {
+	path = d.file("." + name + "." + strconv.Itoa(os.Getpid()))
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		os.Remove(path)
+		return "", fmt.Errorf("write %s: %w", d.file(name), err)
+	}
+	return path, nil
 }
 
 func (d *stateDir) writeState(name string, s *State) error {

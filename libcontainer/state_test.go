@@ -183,11 +183,11 @@ func TestProcessAlive(t *testing.T) {
 // OPS-02, OPD-02, OPD-03, OPK-02: what each status permits.
 func TestAllowed(t *testing.T) {
 	for status, want := range map[Status]allowed{
-		Creating: {start: ErrStartCreating, exec: ErrExecCreating},
-		Created:  {signal: true, destroy: true},
-		Running:  {signal: true, start: ErrStartRunning},
-		Paused:   {signal: true, start: ErrStartPaused, exec: ErrExecPaused},
-		Stopped:  {destroy: true, start: ErrStartStopped, exec: ErrExecStopped},
+		Creating: {start: ErrStartCreating, pause: ErrNotRunning, resume: ErrNotPaused, live: ErrNotRunning, exec: ErrExecCreating},
+		Created:  {signal: true, destroy: true, pause: ErrNotRunning, resume: ErrNotPaused},
+		Running:  {signal: true, start: ErrStartRunning, resume: ErrNotPaused},
+		Paused:   {signal: true, start: ErrStartPaused, pause: ErrNotRunning, exec: ErrExecPaused},
+		Stopped:  {destroy: true, start: ErrStartStopped, pause: ErrNotRunning, resume: ErrNotPaused, live: ErrNotRunning, exec: ErrExecStopped},
 	} {
 		if got := status.allows(); got != want {
 			t.Errorf("%s: got %+v, want %+v", status, got, want)

@@ -20,26 +20,31 @@ const (
 	Stopped  Status = "stopped"
 )
 
-// allowed is what each status permits.
+// allowed is what each status permits; an error is why it does not.
 type allowed struct {
-	signal  bool  // kill
-	destroy bool  // delete without --force
-	start   error // nil where start is permitted
-	exec    error // nil where exec is permitted
+	signal  bool // kill
+	destroy bool // delete without --force
+	start   error
+	exec    error
+	pause   error
+	resume  error
+	live    error // what needs processes, or changes them: events, update
 }
 
 func (s Status) allows() allowed {
 	switch s {
 	case Creating:
-		return allowed{start: ErrStartCreating, exec: ErrExecCreating}
+		return allowed{start: ErrStartCreating, exec: ErrExecCreating,
+			pause: ErrNotRunning, resume: ErrNotPaused, live: ErrNotRunning}
 	case Created:
-		return allowed{signal: true, destroy: true}
+		return allowed{signal: true, destroy: true, pause: ErrNotRunning, resume: ErrNotPaused}
 	case Running:
-		return allowed{signal: true, start: ErrStartRunning}
+		return allowed{signal: true, start: ErrStartRunning, resume: ErrNotPaused}
 	case Paused:
-		return allowed{signal: true, start: ErrStartPaused, exec: ErrExecPaused}
+		return allowed{signal: true, start: ErrStartPaused, exec: ErrExecPaused, pause: ErrNotRunning}
 	default:
-		return allowed{destroy: true, start: ErrStartStopped, exec: ErrExecStopped}
+		return allowed{destroy: true, start: ErrStartStopped, exec: ErrExecStopped,
+			pause: ErrNotRunning, resume: ErrNotPaused, live: ErrNotRunning}
 	}
 }
 

@@ -1,0 +1,101 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/cgroups"
+	"skep/spec"
+)
+
+// Update changes the resources of a container that has processes, paused ones too. What a section leaves out, or is
+// nil, stays as it is; rules for devices are touched only if they differ from the present ones.
+//
+// Either everything is changed, and the container's stored configuration with it, or nothing: what the kernel had
+// accepted before it refused something is put back.
+func (c *Container) Update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) error {
+	return c.exclusively(func() error { return c.update(r, rdt) })
+}
+
+func (c *Container) update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) error {
+	if err := c.Status().allows().live; err != nil {
+		return err
+	}
+	raw, err := spec.ReadFile(c.dir.file(configFile))
+	if err != nil {
+		return err
+	}
+	kept, err := keptConfig(c.dir)
+	if err != nil {
+		return err
+	}
+	if rdt != nil && kept.Linux.IntelRdt == nil {
+		return errors.New("linux.intelRdt: the container was created without, and there is nothing to be updated")
+	}
+	if r == nil {
+		return nil
+	}
+	now := kept.Linux.Resources
+	u, merged, err := c.merge(now, r)
+	if err != nil {
+		return err
+	}
+	if raw, err = spec.WithResources(raw, merged); err != nil {
+		return err
+	}
+	config, err := c.dir.prepare(configFile, raw)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(config)
+	undo, err := c.applyUpdate(now, u, merged)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(config, c.dir.file(configFile)); err != nil {
+		return errors.Join(err, undo())
+	}
+	return nil
+}
+
+// merge validates an update, by itself and together with the resources of now, and returns it without what it does
+// not change.
+func (c *Container) merge(now, r *specs.LinuxResources) (update, merged *specs.LinuxResources, err error) {
+	opt := spec.Options{Rootless: os.Geteuid() != 0}
+	warnings, err := spec.ValidateResources(r, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.options.report(warnings)
+	u := *r
+	if now != nil && reflect.DeepEqual(u.Devices, now.Devices) { // what others have allowed the container since stays
+		u.Devices = nil
+	}
+	merged = spec.MergeResources(now, &u)
+	if _, err := spec.ValidateResources(merged, opt); err != nil {
+		return nil, nil, fmt.Errorf("together with what is set already: %w", err)
+	}
+	return &u, merged, nil
+}
+
+// applyUpdate has the kernel take the update.
+func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func() error, err error) {
+	group := cgroups.Open(c.state.Cgroup)
+	writes, warnings, err := cgroups.Compile(group.Mode(), cgroups.Affected(u, merged))
+	if err != nil {
+		return nil, err
+	}
+	c.options.report(warnings)
+	var present []cgroups.Write
+	if len(u.Devices) > 0 {
+		present, _, err = cgroups.Compile(group.Mode(), guarded(now))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return group.Update(writes, present)
+}

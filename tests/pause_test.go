@@ -1,0 +1,108 @@
+package tests
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// frozen says whether the kernel has stopped the container's processes.
+func (c *container) frozen() bool {
+	c.t.Helper()
+	file, want := "cgroup.events", "frozen 1"
+	if onV1("freezer") {
+		file, want = "freezer.state", "FROZEN"
+	}
+	return strings.Contains(readFile(c.t, filepath.Join(cgroupDir(c.t, "freezer", c.bundle.cgroup), file)), want)
+}
+
+// ST-04 CLI-06: a paused container does nothing until it is resumed.
+func TestPauseResume(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t, args("/bin/sh", "-c", "while echo; do sleep 0.01; done")))
+	for range 2 {
+		before := len(c.made.later(t))
+		eventually(t, "the program goes on", func() bool { return len(c.made.later(t)) > before })
+		if res := r.ok("pause", c.id); res.stdout != "" || !c.frozen() {
+			t.Errorf("after pause: %q, frozen: %v", res.stdout, c.frozen())
+		}
+		if got := c.status(); got != "paused" {
+			t.Errorf("after pause: %s", got)
+		}
+		if res := r.ok("resume", c.id); res.stdout != "" || c.frozen() {
+			t.Errorf("after resume: %q, frozen: %v", res.stdout, c.frozen())
+		}
+		if got := c.status(); got != "running" {
+			t.Errorf("after resume: %s", got)
+		}
+	}
+}
+
+// CLI-07: each command says what status it needs, and changes nothing.
+func TestPauseRefusals(t *testing.T) {
+	r := newRuntime(t)
+	r.fails("", "pause")
+	r.fails("", "resume")
+	r.fails("does not exist", "pause", r.id())
+	r.fails("does not exist", "resume", r.id())
+	refuse := func(c *container, want string) {
+		t.Helper()
+		if want != "running" {
+			r.fails("container not running", "pause", c.id)
+		}
+		if want != "paused" {
+			r.fails("container not paused", "resume", c.id)
+		}
+		if got := c.status(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	c := r.create(newBundle(t))
+	refuse(c, "created")
+	c.start()
+	refuse(c, "running")
+	r.ok("pause", c.id)
+	refuse(c, "paused")
+	c.stop()
+	refuse(c, "stopped")
+}
+
+// OPD-07 OPK-07: what is paused ends all the same.
+func TestPausedEnds(t *testing.T) {
+	r := newRuntime(t)
+	for _, end := range [][]string{{"kill", "KILL"}, {"kill", "--all", "9"}, {"delete", "--force"}} {
+		c := r.runDetached(newBundle(t, args("/bin/sh", "-c", "sleep 1001 & sleep 1002")))
+		r.ok("pause", c.id)
+		line := append([]string{end[0]}, c.id, end[1])
+		if strings.HasPrefix(end[1], "--") {
+			line = append([]string{end[0], end[1], c.id}, end[2:]...)
+		}
+		r.ok(line...)
+		if end[0] == "kill" {
+			c.awaitStatus("stopped")
+			c.delete()
+		}
+		r.live = nil
+	}
+}
+
+// OPK-06 CLI-09: --all reaches every process, and finding none is no failure.
+func TestKillAll(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t, args("/bin/sh", "-c", `
+		work() { trap "echo $1 got it" USR1; echo $1 is ready; while :; do sleep 0.01; done; }
+		work one & work two & work init`)))
+	eventually(t, "three are ready", func() bool { return strings.Count(c.made.later(t), "is ready\n") == 3 })
+	for _, flag := range []string{"--all", "-a"} {
+		before := strings.Count(c.made.later(t), "got it\n")
+		r.ok("kill", flag, c.id, "USR1")
+		eventually(t, "all have got it", func() bool { return strings.Count(c.made.later(t), "got it\n") == before+3 })
+	}
+	if c.frozen() {
+		t.Error("the container stays frozen")
+	}
+	r.ok("kill", "--all", c.id, "9")
+	c.awaitStatus("stopped")
+	r.ok("kill", "--all", c.id, "15")
+	r.fails("does not exist", "kill", "--all", r.id(), "9")
+}
