@@ -17,7 +17,7 @@ func (g *Group) devicesLast(writes []Write) (others, devices []Write, err error)
 			others = append(others, w)
 		}
 	}
-	if len(devices) == 0 || devices[0].File == deviceFilter {
+	if len(devices) == 0 || devices[0].File == DeviceFilter {
 		return others, devices, nil
 	}
 	dir, err := g.dirOf("devices")
@@ -31,7 +31,7 @@ func (g *Group) devicesLast(writes []Write) (others, devices []Write, err error)
 	return others, changes(devices, list), nil
 }
 
-func (w Write) isDeviceRule() bool { return w.Controller == "devices" || w.File == deviceFilter }
+func (w Write) isDeviceRule() bool { return w.Controller == "devices" || w.File == DeviceFilter }
 
 // forAll tells whether a rule is about all devices.
 func (w Write) forAll() bool { return strings.HasPrefix(w.Value, "a") }
@@ -89,7 +89,7 @@ func splitRule(rule string) (node, access string) {
 // backToDevices returns what takes changes of device rules back: the opposite
 // of each, or if they are not just differences, the rules of before.
 func backToDevices(devices, rules []Write) []Write {
-	if devices[0].File == deviceFilter || slices.ContainsFunc(devices, Write.forAll) {
+	if devices[0].File == DeviceFilter || slices.ContainsFunc(devices, Write.forAll) {
 		return slices.DeleteFunc(slices.Clone(rules), func(w Write) bool { return !w.isDeviceRule() })
 	}
 	var back []Write
