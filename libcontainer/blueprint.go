@@ -2,7 +2,6 @@ package libcontainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"skep/cgroups"
 	"skep/libcontainer/process"
+	"skep/libcontainer/resctrl"
 	"skep/nsenter/plan"
 	"skep/rootfs"
 	"skep/spec"
@@ -37,6 +37,7 @@ type blueprint struct {
 	writes   []cgroups.Write
 	mounts   *rootfs.Plan
 	owners   *owners
+	rdt      *resctrl.Tree // nil without linux.intelRdt
 	process  process.Host
 	rights   rights
 	slack    uint64 // timer slack to be given back to the child, in nanoseconds; 0 leaves it
@@ -68,9 +69,6 @@ func design(ctx context.Context, bundle, id string, o *options) (*blueprint, err
 	if b.spec.Linux == nil {
 		b.spec.Linux = &specs.Linux{}
 	}
-	if err := unsupported(b.spec); err != nil {
-		return nil, err
-	}
 	if err := checkMountNamespace(b.spec); err != nil {
 		return nil, err
 	}
@@ -83,6 +81,9 @@ func design(ctx context.Context, bundle, id string, o *options) (*blueprint, err
 	}
 	if err = b.designCgroups(ctx, id, o); err == nil {
 		err = b.designNamespaces(o)
+	}
+	if err == nil {
+		err = b.designRdt(o)
 	}
 	if err == nil {
 		b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o))
@@ -303,6 +304,9 @@ func Plan(bundle, id string, opts ...Option) (string, error) {
 	}
 	var text strings.Builder
 	b.printCgroups(&text)
+	if err := b.printRdt(&text, id); err != nil {
+		return "", err
+	}
 	printDevices(&text, b.spec.Linux.NetDevices)
 	printHooks(&text, b.spec.Hooks)
 	known := plan.SlotSet(0)
@@ -329,20 +333,4 @@ func (b *blueprint) printCgroups(w *strings.Builder) {
 	for _, write := range b.writes {
 		w.WriteString("  write " + write.File + " " + write.Value + "\n")
 	}
-}
-
-// unsupported names what the configuration asks for and this version cannot do: never silence.
-func unsupported(s *specs.Spec) error {
-	var found []string
-	add := func(is bool, path string) {
-		if is {
-			found = append(found, path)
-		}
-	}
-	l := s.Linux
-	add(l.IntelRdt != nil, "linux.intelRdt")
-	if len(found) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(found, ", ") + ": not supported yet")
 }

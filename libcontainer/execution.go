@@ -60,6 +60,7 @@ func (e *execution) conduct() error {
 	for _, stage := range [...]func() error{
 		e.spawn,
 		e.place,
+		e.joinRdtGroups,
 		e.enter,
 		e.settleProcess,
 	} {

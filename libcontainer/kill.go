@@ -105,6 +105,9 @@ func (c *Container) destroy() error {
 	if stopped != nil { // what there was of the unit is gone all the same
 		c.options.report([]string{stopped.Error()})
 	}
+	if err := c.removeRdtGroups(); err != nil {
+		return err
+	}
 	if err := c.dir.remove(); err != nil {
 		return err
 	}

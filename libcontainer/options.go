@@ -1,6 +1,10 @@
 package libcontainer
 
-import "os"
+import (
+	"os"
+
+	"skep/libcontainer/resctrl"
+)
 
 // Option changes how Create makes a container or Exec runs a program. Of the options, those about hooks and warnings also go with what Start
 // and Delete do.
@@ -27,8 +31,9 @@ type options struct {
 	warn          func(string)
 	systemd       bool
 	userBus       []string
-	notifyDir     string // for the program's own socket; empty: it gets none
-	planning      bool   // nothing is to be made
+	notifyDir     string        // for the program's own socket; empty: it gets none
+	planning      bool          // nothing is to be made
+	resctrl       *resctrl.Tree // in place of the host's, for tests
 }
 
 func newOptions(rootless bool, opts []Option) *options {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
+	"skep/libcontainer/resctrl"
 	"skep/nsenter/plan"
 	"skep/spec"
 )
@@ -31,6 +32,8 @@ type State struct {
 	OwnPidns    bool              `json:"ownPidNamespace,omitempty"` // the end of init ends every process
 	HasProcess  bool              `json:"hasProcess,omitempty"`      // config.json has a process to start
 	Cgroup      cgroups.Facts     `json:"cgroup,omitzero"`
+	// Rdt are the container's groups in the resctrl filesystem, if it has some (linux.intelRdt).
+	Rdt resctrl.Facts `json:"intelRdt,omitzero"`
 	// Hooks are the names of the lists of hooks that the configuration has, from when the first may run: what is made
 	// until then needs no poststop hooks.
 	Hooks []string `json:"hooks,omitempty"`

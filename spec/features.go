@@ -51,7 +51,7 @@ func Features(b Build) *features.Features {
 }
 
 func linuxFeatures(b Build) *features.Linux {
-	yes, no := true, false
+	yes := true
 	return &features.Linux{
 		Namespaces:   Namespaces.Names(),
 		Capabilities: Capabilities.Names(),
@@ -66,7 +66,7 @@ func linuxFeatures(b Build) *features.Linux {
 		},
 		Apparmor:        &features.Apparmor{Enabled: &yes},
 		Selinux:         &features.Selinux{Enabled: &yes},
-		IntelRdt:        &features.IntelRdt{Enabled: &no, Schemata: &no, Monitoring: &no},
+		IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 		MemoryPolicy:    &features.MemoryPolicy{Modes: MemoryPolicyModes.Names(), Flags: MemoryPolicyFlags.Names()},
 		MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 		NetDevices:      &features.NetDevices{Enabled: &yes},
