@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"skep/libcontainer/process"
+	"skep/nsenter"
 	"skep/nsenter/plan"
 )
 
@@ -142,10 +144,22 @@ func (e *execution) undo(cause error) error {
 	if e.pidFile {
 		os.Remove(e.options.pidFile)
 	}
-	if !e.container.state.Init.Alive() {
+	if e.ended(cause) {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", ErrExecStopped, cause)
 	}
 	return e.hint(cause)
+}
+
+// ended tells whether the container's end is the reason for an error. Init ends the processes in its pid namespace first,
+// and delete kills init and the others in any order.
+func (e *execution) ended(cause error) bool {
+	var death *nsenter.DeathError
+	killed := errors.As(cause, &death) && death.Status.Signaled() && death.Status.Signal() == unix.SIGKILL
+	if !killed && !errors.Is(cause, unix.ESRCH) {
+		return !e.container.state.Init.Alive()
+	}
+	const patience = time.Second
+	return awaitExit(e.init, e.container.state.Init.Pid, patience) == nil
 }
 
 func (e *execution) close() {

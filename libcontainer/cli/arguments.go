@@ -15,14 +15,17 @@ func flagsFirst(app *cli.App, args []string) []string {
 	for at < len(args) && strings.HasPrefix(args[at], "-") {
 		at += flagLength(app.Flags, args[at:])
 	}
-	if at >= len(args) || slices.Contains([]string{"exec", "ps", "kill"}, args[at]) {
+	if at >= len(args) {
 		return args
 	}
 	command := app.Command(args[at])
-	if command == nil {
-		return args
-	}
 	at++
+	switch {
+	case command == nil:
+		return args
+	case slices.Contains([]string{"exec", "ps", "kill"}, command.Name):
+		return longNames(command.Flags, args, at)
+	}
 	flags := slices.Clone(args[:at])
 	var positional []string
 	for at < len(args) {
@@ -40,6 +43,26 @@ func flagsFirst(app *cli.App, args []string) []string {
 		at += n
 	}
 	return append(append(flags, "--"), positional...)
+}
+
+// longNames replaces the short names of flags, which begin at an index, up to the first positional argument: the library
+// refuses a flag that is given twice when it goes by two names, and -e and --env are given often.
+func longNames(flags []cli.Flag, args []string, at int) []string {
+	args = slices.Clone(args)
+	for at < len(args) && len(args[at]) > 1 && strings.HasPrefix(args[at], "-") && args[at] != "--" {
+		n := flagLength(flags, args[at:])
+		name, value, hasValue := strings.Cut(strings.TrimLeft(args[at], "-"), "=")
+		for _, f := range flags {
+			if names := f.Names(); slices.Contains(names, name) {
+				args[at] = "--" + names[0]
+				if hasValue {
+					args[at] += "=" + value
+				}
+			}
+		}
+		at += n
+	}
+	return args
 }
 
 // flagLength is how many arguments the first one, a flag, takes up: 2 if its value is the next one.
