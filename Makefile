@@ -28,7 +28,7 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 # Not in go.mod: a linter's dependencies are no business of whoever imports skep.
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
 
-.PHONY: build test test-managers unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
+.PHONY: build test test-managers test-vm unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
 
 # The build id is left out because it hashes the paths of this machine: without it the
 # same commit gives the same bytes anywhere.
@@ -45,6 +45,13 @@ test-managers: ## containerd, Docker and Podman with skep; needs root
 	@scripts/need.sh root managers
 	@$(MAKE) --no-print-directory build
 	SKEP_BINARY=$(CURDIR)/skep go test -count=1 -timeout 20m ./tests/managers
+
+# Machines are emulated where KVM does not work: this takes minutes then.
+test-vm: ## the container tests on pure cgroup v2, v1 and hybrid, each in a virtual machine
+	@scripts/need.sh vm
+	@$(MAKE) --no-print-directory build
+	CGO_ENABLED=0 go build -o build/vm ./tests/vm
+	build/vm test -skep skep
 
 unit: needs-test ## go test of every package that needs no container
 	go test $$(go list ./... | grep -v '/tests\(/\|$$\)')

@@ -27,7 +27,7 @@ files() { git ls-files --cached --others --exclude-standard -- "$@"; }
 mapfile -t go_files < <(files '*.go')
 mapfile -t c_files < <(files '*.c')
 mapfile -t shell_files < <(
-	files '*.sh' '.ci/*' | while read -r file; do
+	files '*.sh' '.ci/*' 'tests/vm/guest/*' | while read -r file; do
 		case $(head -n 2 "$file") in
 		'#!'*sh* | *'shellcheck shell='*) echo "$file" ;;
 		esac

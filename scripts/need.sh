@@ -3,7 +3,7 @@
 # relatives root gets missing packages installed; everybody else gets one sentence
 # and exit status 2.
 #
-# usage: need.sh PURPOSE...    build, test, managers, cross, demo: see the table below; root: to be root
+# usage: need.sh PURPOSE...    build, test, managers, vm, cross, demo: see the table below; root: to be root
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -38,6 +38,10 @@ table() {
 		managers	has newuidmap	uidmap
 		managers	has slirp4netns	slirp4netns
 		managers	has fuse-overlayfs	fuse-overlayfs
+		vm	has qemu-system-x86_64	qemu-system-x86
+		vm	has mmdebstrap	mmdebstrap
+		vm	has mke2fs	e2fsprogs
+		vm	test -e /usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 		demo	static_busybox	busybox-static
 		cross	has aarch64-linux-gnu-gcc	gcc-aarch64-linux-gnu
 		cross	test -e /usr/aarch64-linux-gnu/include/stdlib.h	libc6-dev-arm64-cross

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// configuration is a machine and the tests that run in it.
+type configuration struct {
+	name    string
+	machine machine
+	tests   string // regular expression
+}
+
+// configurations are what `vm test` goes through. Emulation makes every test some ten times
+// slower, so that all of them run in one configuration only. In the others run those that
+// depend on the cgroup mode: limits and devices, the mounts of cgroups, and the lifecycle,
+// whose kill, pause and delete are different code there.
+var configurations = []configuration{
+	{"v2", machine{cgroup: "v2", systemd: true}, "."},
+	{"v1", machine{cgroup: "v1", systemd: true}, cgroupTests},
+	{"hybrid", machine{cgroup: "hybrid", systemd: true}, cgroupTests},
+}
+
+const cgroupTests = "Cgroup|Limit|Device|Deleg|Unified|CPU|Memory|Paus|Freez|Kill|Delete|Lifecycle|Status|Recorded|Compile|Host"
+
+// programs are the compiled tests. Without cgo they are static: the machine has its own
+// C library, and Go's tools stay outside.
+var programs = []string{"tests", "cgroups"}
+
+// passed on to the tests when it is set; see newRuntime in tests/.
+const driverVariable = "SKEP_CGROUP_DRIVER"
+
+// Where the machine sees the repository and the tests find room for bundles, on ext4.
+const (
+	guestTree    = "/skep"
+	guestScratch = "/scratch"
+)
+
+// piece is a part of a configuration's tests, small enough to spread over the host's
+// processors: each gets a machine of its own.
+type piece struct {
+	configuration int
+	program       string
+	tests         []string
+}
+
+const pieceSize = 20
+
+// outcome is what became of the pieces of one configuration.
+type outcome struct {
+	tests, failed int
+	time          time.Duration // of all its machines
+	notes         []string      // what cannot be shown there
+}
+
+// testCommand is `vm test`.
+func testCommand(ctx context.Context, args []string) (int, error) {
+	flags := flag.NewFlagSet("test", flag.ContinueOnError)
+	only := flags.String("only", "", "`name` of the one configuration to run")
+	run := flags.String("run", ".", "run only the tests that match the regular `expression`")
+	skep := flags.String("skep", "skep", "the `binary` to test, inside the current directory")
+	jobs := flags.Int("jobs", runtime.NumCPU(), "`number` of machines at a time")
+	timeout := flags.Duration("timeout", 10*time.Minute, "end a machine after this `time`")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0, nil
+	} else if err != nil {
+		return exitFailure, err
+	}
+	selected, err := regexp.Compile(*run)
+	if err != nil {
+		return exitFailure, err
+	}
+	s := suite{skep: *skep, timeout: *timeout, outcomes: make([]outcome, len(configurations)), machines: make([]saved, len(configurations))}
+	if err := s.prepare(ctx, *only, selected); err != nil {
+		return exitFailure, err
+	}
+	s.runAll(ctx, *jobs)
+	return s.report(), ctx.Err()
+}
+
+// suite is one run of the tests.
+type suite struct {
+	skep     string
+	timeout  time.Duration
+	pieces   []piece
+	machines []saved
+
+	mu       sync.Mutex // guards the outcomes and the output
+	outcomes []outcome
+}
+
+const binaries = "build/vm-tests"
+
+// prepare compiles the tests, lists them, and makes the machines.
+func (s *suite) prepare(ctx context.Context, only string, selected *regexp.Regexp) error {
+	tests := make(map[string][]string)
+	for _, program := range programs {
+		file := filepath.Join(binaries, program+".test")
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", file, "./"+program)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("compile the tests of %s: %w\n%s", program, err, out)
+		}
+		out, err := exec.CommandContext(ctx, file, "-test.list", selected.String()).Output()
+		if err != nil {
+			return fmt.Errorf("list the tests of %s: %w", program, err)
+		}
+		tests[program] = strings.Fields(string(out))
+	}
+	for i, c := range configurations {
+		if only != "" && only != c.name {
+			continue
+		}
+		for _, program := range programs {
+			matching := regexp.MustCompile(c.tests)
+			names := slices.DeleteFunc(slices.Clone(tests[program]), func(name string) bool { return !matching.MatchString(name) })
+			s.outcomes[i].tests += len(names)
+			for _, part := range deal(names, (len(names)+pieceSize-1)/pieceSize) {
+				s.pieces = append(s.pieces, piece{i, program, part})
+			}
+		}
+		if s.outcomes[i].tests == 0 {
+			continue
+		}
+		var err error
+		c.machine.cpus, c.machine.memory = 2, 2048
+		if s.machines[i], err = c.machine.prepare(ctx); err != nil {
+			return err
+		}
+	}
+	if len(s.pieces) == 0 {
+		return errors.New("no tests match")
+	}
+	return nil
+}
+
+// deal spreads names over n hands, one by one: neighbours in a file often take as long.
+func deal(names []string, n int) [][]string {
+	hands := make([][]string, n)
+	for i, name := range names {
+		hands[i%n] = append(hands[i%n], name)
+	}
+	return hands
+}
+
+// runAll runs the pieces, several machines at a time.
+func (s *suite) runAll(ctx context.Context, jobs int) {
+	queue := make(chan piece)
+	var workers sync.WaitGroup
+	for range jobs {
+		workers.Go(func() {
+			for p := range queue {
+				s.run(ctx, p)
+			}
+		})
+	}
+	for _, p := range s.pieces {
+		queue <- p
+	}
+	close(queue)
+	workers.Wait()
+}
+
+// run runs one piece and records what came of it.
+func (s *suite) run(ctx context.Context, p piece) {
+	tree, err := os.Getwd()
+	if err != nil {
+		panic(err) // the current directory has just been used
+	}
+	j := job{
+		args: []string{
+			filepath.Join(guestTree, binaries, p.program+".test"),
+			"-test.run", "^(" + strings.Join(p.tests, "|") + ")$", "-test.timeout", "0",
+		},
+		env:    []string{"SKEP_BINARY=" + filepath.Join(guestTree, s.skep), "TMPDIR=" + guestScratch},
+		shares: []share{{tree, guestTree, true}},
+		dir:    filepath.Join(guestTree, p.program),
+	}
+	if driver := os.Getenv(driverVariable); driver != "" {
+		j.env = append(j.env, driverVariable+"="+driver)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var out bytes.Buffer
+	var mixed lockedWriter
+	mixed.to = &out
+	start := time.Now()
+	code, err := s.machines[p.configuration].run(limited, j, &mixed, &mixed)
+	s.record(p, out.String(), code, err, time.Since(start))
+}
+
+// record adds the result of a piece to its configuration's, and shows what has failed.
+func (s *suite) record(p piece, out string, code int, err error, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.outcomes[p.configuration]
+	o.time += took
+	var shown []string
+	failed := 0
+	for line := range strings.Lines(out) {
+		if note, found := strings.CutPrefix(line, notePrefix); found {
+			if note = strings.TrimSpace(note); !slices.Contains(o.notes, note) {
+				o.notes = append(o.notes, note)
+			}
+			continue
+		}
+		if strings.HasPrefix(line, "--- FAIL: ") {
+			failed++
+		}
+		shown = append(shown, line)
+	}
+	if code == 0 && err == nil {
+		return
+	}
+	o.failed += max(failed, 1) // a machine or program that broke down says of no test that it failed
+	fmt.Printf("=== %s: %s: exit status %d\n%s", configurations[p.configuration].name, p.program, code, strings.Join(shown, ""))
+	if err != nil {
+		fmt.Printf("%v; it ran %s\n", err, strings.Join(p.tests, " "))
+	}
+}
+
+// notePrefix begins the lines by which tests say what the machine's kernel cannot show.
+const notePrefix = "not on this kernel: "
+
+// report prints one line per configuration and returns the exit status.
+func (s *suite) report() int {
+	status := 0
+	for i, o := range s.outcomes {
+		if o.tests == 0 {
+			continue
+		}
+		m := s.machines[i].machine
+		fmt.Printf("%-8s Linux %s: %d tests, %d left out, %d failed; %.0f s of machine time (%s)\n",
+			configurations[i].name, m.kernel, o.tests-len(o.notes), len(o.notes), o.failed, o.time.Seconds(), m.accel)
+		for _, n := range o.notes {
+			fmt.Printf("         left out: %s\n", n)
+		}
+		if o.failed > 0 {
+			status = 1
+		}
+	}
+	return status
+}
+
+// lockedWriter lets both streams of a machine end up in one place.
+type lockedWriter struct {
+	mu sync.Mutex
+	to *bytes.Buffer
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
+}
