@@ -148,9 +148,6 @@ var ctrTaskCases = []ctrCase{
 		pid := c.pid()
 		c.ctr("task", "pause", c.id).succeed(c.T)
 		c.ctr("task", "kill", "--signal", "SIGKILL", c.id).succeed(c.T)
-		if c.status() == "PAUSED" { // runc lets the signal wait on v1
-			c.ctr("task", "resume", c.id).succeed(c.T)
-		}
 		awaitExit(c.T, pid)
 		eventually(c.T, "stopped", func() bool { return c.status() == "STOPPED" })
 	}},
