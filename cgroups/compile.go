@@ -85,10 +85,14 @@ func Compile(mode Mode, r *specs.LinuxResources) (writes []Write, warnings []str
 	return c.writes, c.warnings, nil
 }
 
-// Needed tells whether a container without cgroups would lack something that the
-// writes ask for.
-func Needed(writes []Write) bool {
-	return slices.ContainsFunc(writes, func(w Write) bool { return !w.Optional })
+// Needed returns the first setting that the writes ask for and that a container
+// without cgroups would lack, or nothing.
+func Needed(writes []Write) (field string) {
+	i := slices.IndexFunc(writes, func(w Write) bool { return !w.Optional })
+	if i < 0 {
+		return ""
+	}
+	return writes[i].Field
 }
 
 // compiler collects what the controllers ask for and complain about. Fields

@@ -48,10 +48,15 @@ func (g *Group) create(writes []Write) error {
 		}
 	}
 	for _, d := range g.dirs {
-		if err := g.makeDir(d, needs); err != nil {
-			if isRefused(err) {
-				return fmt.Errorf("%w: %w", ErrUnavailable, err)
-			}
+		err := g.makeDir(d, needs)
+		if err == nil && d.isV2() && g.rootless && g.unit.Name == "" { // else systemd moves it
+			err = d.checkJoin()
+		}
+		var controller controllerError
+		if isRefused(err) && !errors.As(err, &controller) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -191,14 +196,25 @@ func enable(p string, needs []Write) error {
 			continue
 		}
 		if !slices.Contains(missing, w.Controller) {
-			return fmt.Errorf("%s: the %s controller is not available in %s", w.Field, w.Controller, p)
+			return controllerError{fmt.Errorf("%s: the %s controller is not available in %s", w.Field, w.Controller, p)}
 		}
 		if err := failed[w.Controller]; err != nil {
-			return fmt.Errorf("%s: enable the %s controller in %s: %w", w.Field, w.Controller, p, err)
+			err = fmt.Errorf("%s: enable the %s controller in %s: %w", w.Field, w.Controller, p, err)
+			if isRefused(err) {
+				err = fmt.Errorf("%w%s", err, notDelegated)
+			}
+			return controllerError{err}
 		}
 	}
 	return nil
 }
+
+// controllerError says that there may be cgroups, but not with a controller that a write needs.
+type controllerError struct{ error }
+
+func (e controllerError) Unwrap() error { return e.error }
+
+const notDelegated = " (is it delegated? systemd gives a user's manager what Delegate= of user@.service names)"
 
 // enableEach enables all controllers at once if the kernel lets it, else one by
 // one. It returns the errors of those that cannot be enabled.

@@ -2,7 +2,6 @@ package cgroups
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -20,16 +19,17 @@ const delegateFile = "/sys/kernel/cgroup/delegate"
 // The limits stay the host's.
 //
 // Only on v2 and with a cgroup namespace of its own, which hide what is above.
-// An unprivileged runtime can give nothing away; that is no error.
+// An unprivileged runtime, root in a user namespace included, may not be able to
+// give anything away; that is no error.
 func (g *Group) Delegate(s *specs.Spec) error {
 	uid, ok := owner(s)
 	if !ok || g.Mode() != V2 {
 		return nil
 	}
-	return delegate(g.V2Dir(), delegateFile, int(uid))
+	return delegate(g.V2Dir(), delegateFile, int(uid), g.rootless)
 }
 
-func delegate(dir, list string, uid int) error {
+func delegate(dir, list string, uid int, rootless bool) error {
 	files := []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
 	text, err := readFile(list)
 	switch {
@@ -43,7 +43,7 @@ func delegate(dir, list string, uid int) error {
 		switch {
 		case err == nil, err == unix.ENOENT && file != ".":
 			// The list is the kernel's; the cgroup has those of its controllers.
-		case err == unix.EPERM && os.Geteuid() != 0:
+		case err == unix.EPERM && rootless:
 			return nil
 		default:
 			return fmt.Errorf("give cgroup %s to uid %d: %s: %w", dir, uid, file, err)

@@ -90,7 +90,7 @@ func TestDelegateFake(t *testing.T) {
 			if tt.list != "" {
 				put(t, list, tt.list)
 			}
-			if err := delegate(dir, list, 4711); err != nil {
+			if err := delegate(dir, list, 4711, os.Geteuid() != 0); err != nil {
 				t.Fatal(err)
 			}
 			if uid := ownerOf(t, dir); uid != 4711 {
@@ -107,7 +107,7 @@ func TestDelegateFake(t *testing.T) {
 			}
 		})
 	}
-	if err := delegate(t.TempDir()+"/gone", "", 4711); err == nil {
+	if err := delegate(t.TempDir()+"/gone", "", 4711, false); err == nil {
 		t.Error("a cgroup that is gone was given away")
 	}
 }

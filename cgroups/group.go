@@ -32,10 +32,11 @@ type Unit struct {
 
 // Group is the set of a container's cgroups: one directory per hierarchy.
 type Group struct {
-	dirs    []dir
-	created []string
-	planned []string
-	unit    Unit
+	dirs     []dir
+	created  []string
+	planned  []string
+	rootless bool // known to New only
+	unit     Unit
 }
 
 // dir is a group's directory in one hierarchy.
@@ -43,6 +44,7 @@ type dir struct {
 	name  string // Hierarchy.Name
 	path  string // absolute
 	mount string // where the hierarchy begins; known to New only
+	own   string // Hierarchy.Own; known to New only
 }
 
 func (d dir) isV2() bool { return d.name == "" }
@@ -73,7 +75,7 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 	if name == "/" {
 		return nil, fmt.Errorf("linux.cgroupsPath: %q names no cgroup of its own", cgroupsPath)
 	}
-	g := new(Group)
+	g := &Group{rootless: rootless}
 	for _, h := range l.Hierarchies {
 		base := "/"
 		if relative && rootless {
@@ -86,6 +88,7 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 			name:  h.Name,
 			path:  path.Join(h.Mount, path.Join("/", base), name),
 			mount: h.Mount,
+			own:   h.Own,
 		})
 	}
 	return g, nil
@@ -95,7 +98,7 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 // cgroup is at an absolute path. Create then finds its directories, and makes
 // those for which systemd has no use.
 func OfUnit(l Layout, u Unit, cgroup string) *Group {
-	g := &Group{unit: u}
+	g := &Group{unit: u, rootless: u.User}
 	for _, h := range l.Hierarchies {
 		g.dirs = append(g.dirs, dir{name: h.Name, path: path.Join(h.Mount, cgroup), mount: h.Mount})
 	}

@@ -125,7 +125,9 @@ func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) er
 		return err
 	}
 	resources := b.spec.Linux.Resources
-	if b.rights.host && !o.rootless {
+	if !b.rights.host {
+		resources = deviceRules(resources)
+	} else if !o.rootless {
 		resources = guarded(resources)
 	}
 	var warnings []string

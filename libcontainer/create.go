@@ -2,7 +2,6 @@ package libcontainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,12 +11,10 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"skep/cgroups"
 	"skep/libcontainer/netdev"
 	"skep/libcontainer/process"
 	"skep/nsenter"
 	"skep/nsenter/plan"
-	"skep/rootfs"
 )
 
 // Create makes a container of a bundle, up to the point where its program can be started (runtime.md#create). On an
@@ -127,18 +124,6 @@ func (c *creation) fillCgroups() error {
 		return err
 	}
 	return c.group.Delegate(c.spec)
-}
-
-// withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for no limits.
-func (c *creation) withoutCgroups(err error) error {
-	if !c.rootless || c.manages() || !errors.Is(err, cgroups.ErrUnavailable) || cgroups.Needed(c.writes) {
-		return err
-	}
-	c.group = cgroups.Open(cgroups.Facts{})
-	c.state.Cgroup = cgroups.Facts{}
-	// The mounts have been compiled for cgroups that there will not be.
-	c.mounts, err = rootfs.Compile(c.spec, c.rootfsHost(c.options))
-	return err
 }
 
 func (c *creation) spawn() error {

@@ -21,12 +21,12 @@ func Kill(root, id string, sig unix.Signal, all bool) error {
 	status := c.Status()
 	if !status.allows().signal {
 		if all { // what is left of the container's processes
-			return cgroups.Open(c.state.Cgroup).Kill(sig)
+			return c.signalAll(sig)
 		}
 		return ErrNotRunning
 	}
 	if all || (sig == unix.SIGKILL && !c.state.OwnPidns) {
-		return cgroups.Open(c.state.Cgroup).Kill(sig)
+		return c.signalAll(sig)
 	}
 	if err := c.signal(sig); err != nil {
 		return err

@@ -24,6 +24,7 @@ type ociRuntime struct {
 	ids    int                 // how many ids were handed out
 	live   []string            // containers to remove when the test ends
 	as     *syscall.Credential // who calls it, unless a call says otherwise
+	cgroup *os.File            // where in cgroup v2 it is called, nil for that of the tests
 }
 
 // newRuntime also starts the leak check of the test.
@@ -124,6 +125,9 @@ func (r *ociRuntime) start(c call) func() (result, error) {
 	cmd.Dir, cmd.ExtraFiles = c.dir, c.extra
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cmp.Or(c.user, r.as)}
+	if r.cgroup != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(r.cgroup.Fd())
+	}
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}

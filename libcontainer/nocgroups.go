@@ -1,0 +1,60 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/cgroups"
+	"skep/rootfs"
+)
+
+// withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for nothing that takes
+// them: no limits, and nobody who could outlive init.
+func (c *creation) withoutCgroups(err error) error {
+	if !c.rootless || c.manages() || !errors.Is(err, cgroups.ErrUnavailable) {
+		return err
+	}
+	if setting := cgroups.Needed(c.writes); setting != "" {
+		return fmt.Errorf("%s: %w (%s)", setting, err, delegation())
+	}
+	if !c.makes(specs.PIDNamespace) {
+		return fmt.Errorf("linux.namespaces: without cgroups the container needs a pid namespace of its own, or its processes could not all be killed: %w (%s)",
+			err, delegation())
+	}
+	c.group = cgroups.Open(cgroups.Facts{})
+	c.state.Cgroup = cgroups.Facts{}
+	// The mounts have been compiled for cgroups that there will not be.
+	c.mounts, err = rootfs.Compile(c.spec, c.rootfsHost(c.options))
+	return err
+}
+
+// delegation tells an unprivileged user how to come by cgroups.
+func delegation() string {
+	if layout, err := cgroups.Detect(); err == nil && layout.Mode != cgroups.V2 {
+		return "an unprivileged user is given cgroups on hosts with cgroup v2 only"
+	}
+	return "an unprivileged user needs cgroups that are delegated: run skep below the own systemd, as by `systemd-run --user --scope skep …`; docs/rootless.md tells more"
+}
+
+// deviceRules leaves the rules for devices out where nobody could set them, if all they do is deny every device but
+// some: that is what a container has in a user namespace anyway. No node can be made there; the default devices and
+// those of linux.devices are bound. Rules that deny single devices stay, and fail.
+func deviceRules(r *specs.LinuxResources) *specs.LinuxResources {
+	if r == nil {
+		return nil
+	}
+	for i, rule := range r.Devices {
+		all := (rule.Type == "" || rule.Type == "a") && wild(rule.Major) && wild(rule.Minor)
+		if !rule.Allow && (i > 0 || !all) {
+			return r
+		}
+	}
+	rest := *r
+	rest.Devices = nil
+	return &rest
+}
+
+// wild tells whether a device number stands for all.
+func wild(n *int64) bool { return n == nil || *n < 0 }
