@@ -3,10 +3,14 @@ package libcontainer
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"skep/libcontainer/resctrl"
+	"skep/spec"
 )
 
 // designRdt finds the resctrl filesystem, where linux.intelRdt is set: without, it is never looked at.
@@ -88,6 +92,40 @@ func (c *Container) removeRdtGroups() error {
 		return nil
 	}
 	return c.options.tree().Remove(c.state.Rdt, !c.complete, c.state.Init.Pid)
+}
+
+// mergeRdt validates the schemas of an update, and returns the configuration with them: nil where nothing changes.
+func mergeRdt(now, update *specs.LinuxIntelRdt) (*specs.LinuxIntelRdt, error) {
+	if update == nil {
+		return nil, nil
+	}
+	if now == nil {
+		return nil, errors.New("linux.intelRdt: the container was created without, and there is nothing to be updated")
+	}
+	merged := *now
+	merged.L3CacheSchema = cmp.Or(update.L3CacheSchema, now.L3CacheSchema)
+	merged.MemBwSchema = cmp.Or(update.MemBwSchema, now.MemBwSchema)
+	return &merged, spec.ValidateIntelRdt(&merged)
+}
+
+// updateRdt changes the shares of the container's control group, also for those with whom it shares that.
+func (c *Container) updateRdt(r *specs.LinuxIntelRdt) (undo func() error, err error) {
+	if r == nil {
+		return func() error { return nil }, nil
+	}
+	return c.options.tree().Set(c.state.Rdt, r.L3CacheSchema, r.MemBwSchema)
+}
+
+// rdtStats reads what the groups tell. One that an administrator has removed tells nothing.
+func (c *Container) rdtStats() (resctrl.Stats, error) {
+	if c.state.Rdt == (resctrl.Facts{}) {
+		return resctrl.Stats{}, nil
+	}
+	s, err := c.options.tree().Stats(c.state.Rdt)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return resctrl.Stats{}, fmt.Errorf("linux.intelRdt: %w", err)
+	}
+	return s, nil
 }
 
 // tree is the resctrl filesystem of a container that has groups there. It is not asked whether it is still mounted:

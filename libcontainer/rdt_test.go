@@ -126,6 +126,54 @@ func TestRdtExec(t *testing.T) { // RDT-01 RDT-16
 	}
 }
 
+// Update changes the group and what is kept of the configuration, or nothing; the stats tell of it.
+func TestRdtUpdate(t *testing.T) { // RDT-06 RDT-07
+	f, root := resctrltest.New(t), t.TempDir()
+	c, err := Create(t.Context(), root, "c1", rdtBundle(t, &specs.LinuxIntelRdt{L3CacheSchema: "L3:0=f", EnableMonitoring: true}), on(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := Delete(root, "c1", true, on(f)); err != nil {
+			t.Error(err)
+		}
+	}()
+	f.Write("c1/schemata", resctrltest.Schemata)
+	if err := c.Update(&specs.LinuxResources{}, &specs.LinuxIntelRdt{MemBwSchema: "MB:0=20"}); err != nil {
+		t.Fatal(err)
+	}
+	want := resctrltest.Schemata + "MB:0=20\n"
+	wrong := []specs.LinuxIntelRdt{{MemBwSchema: "L3:0=1"}, {L3CacheSchema: "L3:0=1\nMB:0=1"}}
+	for _, r := range wrong {
+		if err := c.Update(nil, &r); err == nil || !strings.Contains(err.Error(), "linux.intelRdt.") {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+	if got := f.Read("c1/schemata"); got != want {
+		t.Errorf("schemata %q, want %q", got, want)
+	}
+	kept, err := keptConfig(&stateDir{path: filepath.Join(root, "c1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := kept.Linux.IntelRdt; r.L3CacheSchema != "L3:0=f" || r.MemBwSchema != "MB:0=20" || !r.EnableMonitoring {
+		t.Errorf("%+v is kept", r)
+	}
+	for _, there := range []bool{true, false} {
+		s, err := c.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(s)
+		if err != nil || strings.Contains(string(raw), `"cmt_stats":[{"llc_occupancy":4096}]`) != there || strings.Contains(string(raw), `"intel_rdt":{}`) == there {
+			t.Errorf("%s (%v)", raw, err)
+		}
+		if err := os.RemoveAll(filepath.Join(f.Root, "c1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A create that fails, early or late, or is killed leaves nothing of what it has made.
 func TestRdtUndone(t *testing.T) { // RDT-12 RDT-14 ERR-01
 	named := specs.LinuxIntelRdt{ClosID: "gold", MemBwSchema: "MB:0=20", EnableMonitoring: true}

@@ -11,11 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
+	"skep/libcontainer/resctrl"
 )
 
 // Stats is what the kernel has counted for a container. Its JSON is that of runc's events.
 type Stats struct {
 	cgroups.Stats
+	// IntelRdt is empty without linux.intelRdt.
+	IntelRdt resctrl.Stats `json:"intel_rdt"`
 	// NetworkInterfaces are those of the container's network namespace but lo; none where it has the host's.
 	NetworkInterfaces []NetworkInterface `json:"network_interfaces"`
 }
@@ -37,6 +40,9 @@ func (c *Container) Stats() (*Stats, error) {
 		return nil, err
 	}
 	s := &Stats{Stats: *counted}
+	if s.IntelRdt, err = c.rdtStats(); err != nil {
+		return nil, err
+	}
 	if s.NetworkInterfaces, err = c.state.Init.interfaces(); err != nil {
 		return nil, err
 	}

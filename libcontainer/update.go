@@ -33,18 +33,19 @@ func (c *Container) update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) er
 	if err != nil {
 		return err
 	}
-	if rdt != nil && kept.Linux.IntelRdt == nil {
-		return errors.New("linux.intelRdt: the container was created without, and there is nothing to be updated")
+	mergedRdt, err := mergeRdt(kept.Linux.IntelRdt, rdt)
+	if err != nil {
+		return err
 	}
 	if r == nil {
-		return nil
+		r = &specs.LinuxResources{}
 	}
 	now := kept.Linux.Resources
 	u, merged, err := c.merge(now, r)
 	if err != nil {
 		return err
 	}
-	if raw, err = spec.WithResources(raw, merged); err != nil {
+	if raw, err = spec.WithLimits(raw, merged, mergedRdt); err != nil {
 		return err
 	}
 	config, err := c.dir.prepare(configFile, raw)
@@ -56,8 +57,12 @@ func (c *Container) update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) er
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(config, c.dir.file(configFile)); err != nil {
+	undoRdt, err := c.updateRdt(rdt)
+	if err != nil {
 		return errors.Join(err, undo())
+	}
+	if err := os.Rename(config, c.dir.file(configFile)); err != nil {
+		return errors.Join(err, undoRdt(), undo())
 	}
 	return nil
 }

@@ -159,9 +159,10 @@ func copyOf[T any](p *T) (v T) {
 	return v
 }
 
-// WithResources returns a config.json with other resources. All the rest stays
-// as it is, what the specification does not know included.
-func WithResources(raw []byte, r *specs.LinuxResources) ([]byte, error) {
+// WithLimits returns a config.json with other resources and, unless nil, other
+// shares of caches and memory bandwidth. All the rest stays as it is, what the
+// specification does not know included.
+func WithLimits(raw []byte, r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) ([]byte, error) {
 	var config, linux map[string]jsontext.Value
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, fmt.Errorf("decode the configuration: %w", err)
@@ -176,6 +177,12 @@ func WithResources(raw []byte, r *specs.LinuxResources) ([]byte, error) {
 		return nil, fmt.Errorf("encode linux.resources: %w", err)
 	}
 	put(&linux, "resources", jsontext.Value(value))
+	if rdt != nil {
+		if value, err = json.Marshal(rdt); err != nil {
+			return nil, fmt.Errorf("encode linux.intelRdt: %w", err)
+		}
+		put(&linux, "intelRdt", jsontext.Value(value))
+	}
 	if value, err = json.Marshal(linux, json.Deterministic(true)); err != nil {
 		return nil, fmt.Errorf("encode linux: %w", err)
 	}

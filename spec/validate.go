@@ -69,6 +69,13 @@ func ValidateResources(r *specs.LinuxResources, opt Options) (warnings []string,
 	return v.warnings, v.problems.err()
 }
 
+// ValidateIntelRdt is [Validate] for the schemas of update.
+func ValidateIntelRdt(r *specs.LinuxIntelRdt) error {
+	v := &validator{linux: new(specs.Linux)}
+	v.rdt(r)
+	return v.problems.err()
+}
+
 // A validator collects what is found.
 type validator struct {
 	opt      Options

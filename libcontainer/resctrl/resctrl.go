@@ -158,9 +158,25 @@ func (t *Tree) limit(r *specs.LinuxIntelRdt, group string) error {
 
 const schemataFile = "schemata"
 
-// Set changes the cache and bandwidth schemas of a container; empty ones stay as they are.
-func (t *Tree) Set(f Facts, l3Cache, memBw string) error {
-	return t.limit(&specs.LinuxIntelRdt{L3CacheSchema: l3Cache, MemBwSchema: memBw}, f.Group)
+// Set changes the cache and bandwidth shares of a container; an empty schema leaves them. After an error nothing is
+// changed. The function puts back later what was before.
+func (t *Tree) Set(f Facts, l3Cache, memBw string) (undo func() error, err error) {
+	before, err := os.ReadFile(filepath.Join(f.Group, schemataFile))
+	if err != nil {
+		return nil, fmt.Errorf("linux.intelRdt: %w", err)
+	}
+	var back []string
+	for _, schema := range [...]string{l3Cache, memBw} {
+		resource, _ := cut(schema)
+		if line := find(string(before), resource); line != "" {
+			back = append(back, line)
+		}
+	}
+	undo = func() error { return t.limit(&specs.LinuxIntelRdt{Schemata: back}, f.Group) }
+	if err := t.limit(&specs.LinuxIntelRdt{L3CacheSchema: l3Cache, MemBwSchema: memBw}, f.Group); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return undo, nil
 }
 
 // Join moves a process and what it will fork into the container's groups; the monitoring group takes only what is in

@@ -227,12 +227,29 @@ func TestForeignGroup(t *testing.T) { // RDT-05 RDT-15
 	}
 }
 
-// What update changes is written like what create limits.
+// What update changes is written like what create limits, and can be put back.
 func TestSet(t *testing.T) { // RDT-09
 	f := resctrltest.New(t)
 	facts := mustCreate(t, f, specs.LinuxIntelRdt{})
-	if err := f.Set(facts, "", "MB:0=50"); err != nil || f.Read("c1/schemata") != resctrltest.Schemata+"MB:0=50\n" {
+	undo, err := f.Set(facts, "L3:0=f", "MB:0=50")
+	written := resctrltest.Schemata + "L3:0=f\nMB:0=50\n"
+	if err != nil || f.Read("c1/schemata") != written {
+		t.Fatalf("%q (%v)", f.Read("c1/schemata"), err)
+	}
+	if err := undo(); err != nil || f.Read("c1/schemata") != written+"L3:0=fffff;1=fffff\nMB:0=100;1=100\n" {
 		t.Errorf("%q (%v)", f.Read("c1/schemata"), err)
+	}
+	if undo, err = f.Set(facts, "", "MB:0=60"); err == nil {
+		err = undo()
+	}
+	if got := f.Read("c1/schemata"); err != nil || !strings.HasSuffix(got, "MB:0=60\nMB:0=100;1=100\n") {
+		t.Errorf("%q (%v)", got, err)
+	}
+	if err := os.RemoveAll(facts.Group); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Set(facts, "L3:0=f", ""); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of a group that is gone: %v", err)
 	}
 }
 

@@ -50,16 +50,16 @@ type CacheUsage struct {
 
 // Stats reads them. What the CPU cannot do is left out. The counters are those of the container's monitoring group;
 // without one they are those of its control group, with whomever it shares that.
-func (t *Tree) Stats(f Facts) (*Stats, error) {
+func (t *Tree) Stats(f Facts) (Stats, error) {
 	root, err := os.ReadFile(filepath.Join(t.Root, schemataFile))
 	if err != nil {
-		return nil, err
+		return Stats{}, err
 	}
 	own, err := os.ReadFile(filepath.Join(f.Group, schemataFile))
 	if err != nil {
-		return nil, err
+		return Stats{}, err
 	}
-	s := &Stats{
+	s := Stats{
 		L3CacheSchemaRoot: find(string(root), "L3"), L3CacheSchema: find(string(own), "L3"),
 		MemBwSchemaRoot: find(string(root), "MB"), MemBwSchema: find(string(own), "MB"),
 	}
