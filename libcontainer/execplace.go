@@ -140,7 +140,8 @@ func (e *execution) enter() error {
 		p.Add(plan.JoinCgroup{Tasks: p.Take(t), Name: t.String()})
 	}
 	if process.Labelled(e.spec.Process) { // the host's: what the container has at /proc is under its control
-		p.Add(plan.Keep{From: p.Take(directory("/proc")), As: plan.Procfs})
+		p.Add(plan.Keep{From: p.Take(directory("/proc")), As: plan.Procfs},
+			plan.ProveFilesystem{Slot: plan.Procfs, Type: "procfs", Magic: unix.PROC_SUPER_MAGIC})
 	}
 	if e.entry.rest != 0 {
 		p.Add(join(p.Take(e.pidfd()), e.entry.rest))

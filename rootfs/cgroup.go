@@ -48,7 +48,7 @@ func (c *compiler) cgroupV1(m *mount) {
 		attr |= readonly
 	}
 	c.add(m.item,
-		plan.Filesystem{Type: "tmpfs", Source: "tmpfs", Params: []string{"mode=755"}, Attr: attr &^ readonly, Into: plan.Mount},
+		plan.Filesystem{Type: "tmpfs", Source: "tmpfs", Params: append([]string{"mode=755"}, c.context("tmpfs")...), Attr: attr &^ readonly, Into: plan.Mount},
 		plan.Attach{Mount: plan.Mount, At: m.at, Make: plan.Directory})
 	for _, hierarchy := range slices.Sorted(maps.Keys(c.host.Cgroups)) {
 		if hierarchy == "" { // of a hybrid host, without controllers

@@ -122,6 +122,7 @@ func (c *compiler) change(m *mount) {
 // filesystem mounts a new filesystem.
 func (c *compiler) filesystem(m *mount) error {
 	params := m.params()
+	context := c.context(m.Type, params...)
 	if m.needsClassic(params) {
 		if m.idmap != nil {
 			return fmt.Errorf("a %s with such options is mounted at once, and its owners cannot be mapped", m.Type)
@@ -129,8 +130,9 @@ func (c *compiler) filesystem(m *mount) error {
 		if m.opt.TmpCopyUp {
 			return errors.New("a tmpfs with such options is mounted at once, and tmpcopyup comes too late")
 		}
-		return c.classic(m)
+		return c.classic(m, context)
 	}
+	params = append(params, context...)
 	o := &m.opt
 	attr := o.AttrSet&^o.RecAttrClear | o.RecAttrSet // nothing is mounted below
 	var after []plan.Step
@@ -141,6 +143,7 @@ func (c *compiler) filesystem(m *mount) error {
 	if m.idmap != nil {
 		c.add(m.item, plan.MapOwners{Mount: plan.Mount, Namespace: c.take(m.idmap), Type: m.Type})
 	}
+	c.labelRoot(m)
 	if o.TmpCopyUp {
 		c.tmpCopyUp(m, params)
 	}
@@ -196,8 +199,13 @@ func (m *mount) needsClassic(params []string) bool {
 }
 
 // classic mounts by mount(2).
-func (c *compiler) classic(m *mount) error {
-	data := strings.Join(m.opt.Data, ",")
+func (c *compiler) classic(m *mount, context []string) error {
+	options := m.opt.Data
+	for _, label := range context { // whose categories are separated by commas, too
+		key, value, _ := strings.Cut(label, "=")
+		options = append(slices.Clip(options), key+`="`+value+`"`)
+	}
+	data := strings.Join(options, ",")
 	if len(data) > mountDataMax {
 		return fmt.Errorf("the options of %s are %d bytes long, the kernel takes %d", m.Type, len(data), mountDataMax)
 	}

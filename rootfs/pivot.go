@@ -63,7 +63,7 @@ func (c *compiler) masks() {
 		{Set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC, Propagation: unix.MS_PRIVATE},
 	}})
 	c.add(item, plan.Keep{From: slot, As: plan.Null},
-		plan.Filesystem{Type: "tmpfs", Source: "tmpfs", Params: []string{"ro", "size=4k", "nr_inodes=1"},
+		plan.Filesystem{Type: "tmpfs", Source: "tmpfs", Params: append([]string{"ro", "size=4k", "nr_inodes=1"}, c.context("tmpfs")...),
 			Attr: hardened | unix.MOUNT_ATTR_RDONLY, Into: plan.Mask})
 }
 

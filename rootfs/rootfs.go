@@ -76,6 +76,9 @@ func Compile(s *specs.Spec, h Host) (*Plan, error) {
 	if h.NoMounts {
 		return c.foreign()
 	}
+	if err := c.checkContext(); err != nil {
+		return nil, err
+	}
 	c.root()
 	if err := c.mounts(); err != nil {
 		return nil, err

@@ -154,6 +154,29 @@ func TestSELinuxOff(t *testing.T) {
 	r.fails("linux.mountLabel: SELinux is not enabled", r.runLine(b)...)
 }
 
+// PROC-22 LSM-02 LSM-05 LSM-06 LSM-07: what would be labelled where there is SELinux, and through which files.
+func TestSELinuxPlan(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, func(s *specs.Spec) {
+		s.Process.SelinuxLabel, s.Linux.MountLabel = "system_u:system_r:container_t:s0:c1,c2", "system_u:object_r:container_file_t:s0:c1,c2"
+	})
+	out := r.ok("plan", "--bundle", b.dir).stdout
+	for _, line := range []string{
+		"new proc nosuid nodev noexec → procfs", // not the one that the image or the configuration has
+		"write system_u:system_r:container_t:s0:c1,c2 to `/proc/thread-self/attr/exec`",
+		"write system_u:system_r:container_t:s0:c1,c2 to `/proc/thread-self/attr/keycreate`",
+		"new tmpfs mode=1777 size=65536k context=system_u:object_r:container_file_t:s0:c1,c2 nosuid nodev noexec",
+		"label mount system_u:object_r:container_file_t:s0:c1,c2",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %q in\n%s", line, out)
+		}
+	}
+	if keycreate, keyring := strings.Index(out, "attr/keycreate"), strings.Index(out, "join the session keyring"); keycreate < 0 || keyring < keycreate {
+		t.Error("the keyring is made before its label is known")
+	}
+}
+
 // FD-02 FD-04: descriptors of both kinds, in their order, and what the program is told of them.
 func TestListenFdsAndMore(t *testing.T) {
 	r := newRuntime(t)

@@ -67,7 +67,7 @@ func everyStep() []Step {
 		Setns{Process: Input(1), Flags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Name: "mount pid"},
 		JoinNamespace{Namespace: Input(0), Flag: unix.CLONE_NEWNET, Name: "network", Path: "/run/netns/web"}, Stream{From: Input(0), FD: 2}, WorkIn{"/srv/bundle"},
 		PreserveFDs{From: []Slot{Input(0), Input(1)}, Away: []Slot{Control, Gate, Verdict}},
-		OpenRoot{"/"}, ChangeRoot{}, Affinity{[]byte{1, 2}, "0,9"}, Dumpable{}, Dumpable{On: true},
+		OpenRoot{"/"}, ChangeRoot{}, LabelMount{Mount, "u:r:t:s0:c1,c2"}, Affinity{[]byte{1, 2}, "0,9"}, Dumpable{}, Dumpable{On: true},
 		NoNewPrivs{}, Probe{Name: "/bin/sh", Index: 2},
 		Seccomp{Filter: make([]byte, 16), Flags: 2}, AwaitStart{}, CloseOnExec{3},
 		Seccomp{Filter: make([]byte, 8), Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}, AwaitStart{Filtered: true},
