@@ -7,9 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -23,20 +21,18 @@ type bundle struct {
 	t      *testing.T
 	dir    string
 	rootfs string
-	cgroup string // linux.cgroupsPath
+	cgroup string // where linux.cgroupsPath leads
 	spec   *specs.Spec
 }
-
-var bundles atomic.Int64 // numbers the cgroup paths of this run
 
 func newBundle(t *testing.T, edits ...edit) bundle {
 	t.Helper()
 	spec := defaultSpec()
-	spec.Linux.CgroupsPath = "/skep-test/" + suite.mark + "/" + strconv.FormatInt(bundles.Add(1), 10)
+	spec.Linux.CgroupsPath = suite.driver.newPath()
 	for _, e := range edits {
 		e(spec)
 	}
-	b := bundle{t: t, dir: tempDir(t), cgroup: spec.Linux.CgroupsPath, spec: spec}
+	b := bundle{t: t, dir: tempDir(t), cgroup: cgroupOf(spec.Linux.CgroupsPath), spec: spec}
 	b.rootfs = filepath.Join(b.dir, "rootfs")
 	if err := copyImage(b.rootfs); err != nil {
 		t.Fatal(err)

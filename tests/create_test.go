@@ -164,7 +164,7 @@ func TestCreateWithoutProcess(t *testing.T) {
 func TestCreateInUsedCgroup(t *testing.T) {
 	r := newRuntime(t)
 	c := r.runDetached(newBundle(t))
-	other := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = c.bundle.cgroup }))
+	other := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = c.bundle.spec.Linux.CgroupsPath }))
 	r.fails("cgroup", "create", "--bundle", other.dir, r.id())
 	if got := c.status(); got != "running" {
 		t.Errorf("the first container is %s", got)

@@ -138,11 +138,11 @@ func TestDeleteForceBrokenState(t *testing.T) {
 // OPD-08: without the configuration, too, only the default cgroup can be the container's. It goes if nobody is in it:
 // a container of another root may have the same id.
 func TestDeleteForceUnknown(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	other := r.runDetached(newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = "" })))
 	root := r.root
 	r.root = tempDir(t)
-	b := newBundle(t)
+	b := newBundle(t, onCgroupfs)
 	r.ok("create", "--bundle", b.dir, other.id)
 	state := r.state(other.id)
 	spoil := func() {
@@ -195,8 +195,8 @@ func TestDeleteForceSkipsPoststop(t *testing.T) {
 
 // OPD-05: a cgroup that was there before stays.
 func TestDeleteKeepsForeignCgroup(t *testing.T) {
-	r := newRuntime(t)
-	b := newBundle(t)
+	r := newCgroupfsRuntime(t)
+	b := newBundle(t, onCgroupfs)
 	dir := makeCgroup(t, "pids", b.cgroup)
 	c := r.create(b)
 	c.delete()

@@ -126,7 +126,7 @@ func TestSmallLimits(t *testing.T) {
 
 // CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is, wherever the caller is.
 func TestCgroupsPath(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	caller := "/skep-test/" + suite.mark + "/caller"
 	enter := ""
 	for _, root := range suite.cgroups {
@@ -179,8 +179,8 @@ func copyCpuset(t *testing.T, dir string) {
 
 // CGP-22: limits of an existing cgroup stay as they are.
 func TestCgroupWithoutResources(t *testing.T) {
-	r := newRuntime(t)
-	b := newBundle(t, linux(func(l *specs.Linux) { l.Resources = nil }))
+	r := newCgroupfsRuntime(t)
+	b := newBundle(t, onCgroupfs, linux(func(l *specs.Linux) { l.Resources = nil }))
 	dir := makeCgroup(t, "pids", b.cgroup)
 	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte("33"), 0); err != nil {
 		t.Fatal(err)

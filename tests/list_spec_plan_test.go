@@ -83,7 +83,7 @@ func TestSpec(t *testing.T) {
 	wantLines(t, strings.Join(written.Process.Args, " "), "sh")
 	written.Process.Terminal = false
 	written.Process.Args = []string{"cat", "/proc/self/mountinfo"}
-	written.Linux.CgroupsPath = b.cgroup
+	written.Linux.CgroupsPath = b.spec.Linux.CgroupsPath
 	*b.spec = written
 	b.save()
 	inside := r.output(b)

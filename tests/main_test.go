@@ -6,6 +6,9 @@
 // process of the tests is the subreaper of all they start, so that nothing a
 // runtime leaves behind goes unseen.
 //
+// SKEP_CGROUP_DRIVER=systemd has systemd make the cgroups, on a host that runs
+// it. The tests of what only the other driver does run as ever then.
+//
 // The machine needs a static busybox, capsh, taskset, and runc as the peer of
 // TestPeersRecorded.
 package tests
@@ -39,6 +42,7 @@ var suite struct {
 	image   string       // the root filesystem that bundles are made from
 	mark    string       // part of every container id and cgroup path of this run
 	cgroups []cgroupRoot // mounted hierarchies
+	driver  driver       // who makes the cgroups of containers
 }
 
 func TestMain(m *testing.M) {
@@ -108,6 +112,9 @@ func inner(m *testing.M) (int, error) {
 		return 1, err
 	}
 	if suite.cgroups, err = findCgroups(); err != nil {
+		return 1, err
+	}
+	if suite.driver, err = findDriver(); err != nil {
 		return 1, err
 	}
 	defer removeCgroups("/skep-test/" + suite.mark)

@@ -39,7 +39,7 @@ func (r *ociRuntime) expect(args ...string) result {
 // a cgroup that the first of them makes and the last one removes. Nobody gets
 // in another's way, and whoever lists them meanwhile sees no broken one.
 func TestContainersComeAndGo(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	const workers, rounds = 8, 4
 	var bundles [workers]bundle
 	var ids [workers]string
@@ -86,7 +86,7 @@ func TestContainersComeAndGo(t *testing.T) {
 // LC-14 OPD-05 CGP-05: a cgroup on the way to several containers' goes with the last of
 // them, whoever made it, unless somebody else did.
 func TestSharedParentCgroup(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	parent := "/skep-test/" + suite.mark + "/parent"
 	below := func(name string) edit {
 		return linux(func(l *specs.Linux) { l.CgroupsPath = parent + "/" + name })

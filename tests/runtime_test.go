@@ -21,6 +21,7 @@ type ociRuntime struct {
 	t      *testing.T
 	binary string
 	root   string
+	driver driver
 	ids    int                 // how many ids were handed out
 	live   []string            // containers to remove when the test ends
 	as     *syscall.Credential // who calls it, unless a call says otherwise
@@ -36,7 +37,7 @@ func newRuntime(t *testing.T) *ociRuntime {
 func newRuntimeOf(t *testing.T, binary string) *ociRuntime {
 	t.Helper()
 	leakCheck(t)
-	r := &ociRuntime{t: t, binary: binary, root: filepath.Join(tempDir(t), "root")}
+	r := &ociRuntime{t: t, binary: binary, root: filepath.Join(tempDir(t), "root"), driver: suite.driver}
 	if err := os.Mkdir(r.root, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +49,9 @@ func newRuntimeOf(t *testing.T, binary string) *ociRuntime {
 		}
 		for _, e := range r.entries() {
 			t.Errorf("left in the runtime's root: %s", e)
+		}
+		for _, u := range suite.driver.units(t) {
+			t.Errorf("left: unit %s", u)
 		}
 	})
 	return r
@@ -118,7 +122,7 @@ func (r *ociRuntime) start(c call) func() (result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	line := append(slices.Clone(c.wrap), r.binary)
 	if !c.bare {
-		line = append(line, "--root", r.root)
+		line = append(append(line, "--root", r.root), r.driver.flags(c)...)
 	}
 	line = append(line, c.args...)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)

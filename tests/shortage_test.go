@@ -134,7 +134,7 @@ func TestStateRootReadOnly(t *testing.T) {
 
 // ERR-01 CGP-01: a control file stands where the cgroup is to be.
 func TestCgroupInTheWay(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	b := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = "/cgroup.procs" }))
 	r.fails("cgroup.procs is not a directory", "create", "--bundle", b.dir, r.id())
 }

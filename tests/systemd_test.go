@@ -12,7 +12,7 @@ func withSystemd(args ...string) []string { return append([]string{"--systemd-cg
 
 // What systemd is going to be asked for can be read on any host. FTL-03 CGP-10 UNI-07 CGC-09 ANN-08
 func TestSystemdPlan(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	b := newBundle(t, resources(func(res *specs.LinuxResources) {
 		res.Pids = &specs.LinuxPids{Limit: ptr(int64(7))}
 		res.CPU = &specs.LinuxCPU{Quota: ptr(int64(12345)), Period: ptr(uint64(100000)), Cpus: "0"}
@@ -41,7 +41,7 @@ func TestSystemdPlan(t *testing.T) {
 
 // CGP-07 ERR-03
 func TestSystemdBadConfig(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	tests := []struct {
 		change edit
 		want   string
@@ -59,7 +59,7 @@ func TestSystemdBadConfig(t *testing.T) {
 
 // A host without systemd is told apart before anything is made. ERR-01
 func TestSystemdMissing(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t)
 	without := []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$@"`, "sh"}
 	b := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = "" }))
 	r.refuse(call{args: withSystemd("create", "--bundle", b.dir, r.id()), wrap: without}, "systemd is not running on this host")
