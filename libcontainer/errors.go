@@ -23,6 +23,9 @@ var (
 	ErrNoProcess     = errors.New("process: required to start a container, and not set")
 )
 
+// errNoCgroups is the refusal of what takes cgroups, which an unprivileged user may have had to do without at create.
+var errNoCgroups = errors.New("the container has no cgroups")
+
 // notStopped is the refusal of delete.
 func notStopped(id string, s Status) error {
 	return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, s)

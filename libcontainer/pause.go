@@ -1,8 +1,6 @@
 package libcontainer
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
@@ -14,6 +12,9 @@ func (c *Container) Pause() error {
 	return c.exclusively(func() error {
 		if err := c.Status().allows().pause; err != nil {
 			return err
+		}
+		if len(c.state.Cgroup.Paths) == 0 {
+			return errNoCgroups
 		}
 		return cgroups.Open(c.state.Cgroup).Freeze()
 	})
@@ -39,11 +40,15 @@ func (c *Container) exclusively(change func() error) error {
 }
 
 // Processes returns the pids of all processes of the container, as this process's pid namespace has them, in
-// ascending order. Processes in cgroups that the container made count too.
+// ascending order. Those in cgroups that the container made count too.
 func (c *Container) Processes() ([]int, error) {
 	group := cgroups.Open(c.state.Cgroup)
-	if group.Mode() == cgroups.None {
-		return nil, fmt.Errorf("%w, so that nothing tells which processes are the container's", cgroups.ErrUnavailable)
+	if group.Mode() != cgroups.None {
+		return group.Procs()
 	}
-	return group.Procs()
+	pids, err := processesBeside(c.state.Init.Pid)
+	if !c.state.Init.Alive() { // and with it all that was in its namespace
+		return nil, nil
+	}
+	return pids, err
 }

@@ -70,7 +70,7 @@ func (c *Container) update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) er
 // merge validates an update, by itself and together with the resources of now, and returns it without what it does
 // not change.
 func (c *Container) merge(now, r *specs.LinuxResources) (update, merged *specs.LinuxResources, err error) {
-	opt := spec.Options{Rootless: os.Geteuid() != 0}
+	opt := spec.Options{Rootless: !findRights().admin}
 	warnings, err := spec.ValidateResources(r, opt)
 	if err != nil {
 		return nil, nil, err
@@ -90,13 +90,20 @@ func (c *Container) merge(now, r *specs.LinuxResources) (update, merged *specs.L
 // applyUpdate has the kernel take the update.
 func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func() error, err error) {
 	group := cgroups.Open(c.state.Cgroup)
-	writes, warnings, err := cgroups.Compile(group.Mode(), cgroups.Affected(u, merged))
+	if group.Mode() == cgroups.None && !reflect.ValueOf(*u).IsZero() {
+		return nil, fmt.Errorf("linux.resources: %w", errNoCgroups)
+	}
+	wanted, r := cgroups.Affected(u, merged), findRights()
+	if !r.host {
+		wanted = deviceRules(wanted)
+	}
+	writes, warnings, err := cgroups.Compile(group.Mode(), wanted)
 	if err != nil {
 		return nil, err
 	}
 	c.options.report(warnings)
 	var present []cgroups.Write
-	if len(u.Devices) > 0 {
+	if len(wanted.Devices) > 0 && r.host {
 		present, _, err = cgroups.Compile(group.Mode(), guarded(now))
 		if err != nil {
 			return nil, err

@@ -157,6 +157,12 @@ func TestRootlessWithoutDelegation(t *testing.T) {
 		return func() bool { return slices.Contains(strings.Fields(c.made.later(t)), word) }
 	}
 	eventually(t, "ready", said("ready"))
+	if pids := c.pids(); len(pids) < 2 || !slices.Contains(pids, c.pid) {
+		t.Errorf("ps: %v, init is %d", pids, c.pid)
+	}
+	r.fails("has no cgroups", "pause", c.id)
+	r.fails("has no cgroups", "update", "--pids-limit", "9", c.id)
+	c.stats()
 	c.ok("kill", "--all", c.id, "TERM")
 	eventually(t, "init has the signal", said("init"))
 	eventually(t, "the child has the signal", said("child"))
