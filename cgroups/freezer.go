@@ -61,6 +61,16 @@ func (g *Group) Thaw() error {
 	return g.awaitFreezer(Thawed, freezeTimeout)
 }
 
+// FreezerDir returns the absolute directory whose freezer freezes the group, for who does it without [Group.Freeze].
+func (g *Group) FreezerDir() (string, error) {
+	if d := g.freezerDir(); d.path != "" {
+		return d.path, nil
+	}
+	return "", errNoFreezer
+}
+
+var errNoFreezer = errors.New("freeze: the freezer controller is not mounted")
+
 // freezerDir returns the directory whose freezer is used, with an empty path
 // if there is none. A host that has v1's freezer expects to see it used.
 func (g *Group) freezerDir() dir {
@@ -75,7 +85,7 @@ func (g *Group) freezerDir() dir {
 func (g *Group) freeze(timeout time.Duration) error {
 	d := g.freezerDir()
 	if d.path == "" {
-		return errors.New("freeze: the freezer controller is not mounted")
+		return errNoFreezer
 	}
 	if err := d.freeze(); err != nil {
 		return err

@@ -20,6 +20,11 @@ import (
 // Create makes a container of a bundle, up to the point where its program can be started (runtime.md#create). On an
 // error nothing of it is left.
 func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Container, error) {
+	return makeContainer(ctx, root, id, bundle, opts, (*creation).create)
+}
+
+// makeContainer makes a container in one of several ways.
+func makeContainer(ctx context.Context, root, id, bundle string, opts []Option, way func(*creation) error) (*Container, error) {
 	if err := ValidateID(id); err != nil {
 		return nil, err
 	}
@@ -44,7 +49,7 @@ func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Cont
 		HasProcess: b.spec.Process != nil, Keyring: b.process.Keyring,
 	}}
 	defer c.close()
-	if err := c.conduct(); err != nil {
+	if err := way(c); err != nil {
 		return nil, c.undo(err)
 	}
 	made := c.container()
@@ -66,9 +71,9 @@ func (c *creation) container() *Container {
 	return &Container{dir: c.dir, state: c.state, options: *c.options}
 }
 
-// conduct makes the container, in the order of the lifecycle.
-func (c *creation) conduct() error {
-	for _, stage := range [...]func() error{
+// create makes the container, in the order of the lifecycle.
+func (c *creation) create() error {
+	return c.conduct(
 		c.keepConfig,
 		c.makeNotifyDir,
 		c.makeCgroups,
@@ -83,7 +88,12 @@ func (c *creation) conduct() error {
 		c.buildRootfs,
 		c.settleProcess,
 		c.complete,
-	} {
+	)
+}
+
+// conduct goes through the stages, up to the first that fails.
+func (c *creation) conduct(stages ...func() error) error {
+	for _, stage := range stages {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}

@@ -44,12 +44,17 @@ func (c *Child) adopt(res *Results) error {
 		}
 		res.forked = int(binary.NativeEndian.Uint32(pid[:4]))
 	}
-	pidfd, err := unix.PidfdOpen(res.forked, 0) // our own, not reaped: the pid is still its
+	return c.Follow(res.forked)
+}
+
+// Follow makes another child of this process the Child: one that the Child has made its sibling.
+func (c *Child) Follow(pid int) error {
+	pidfd, err := unix.PidfdOpen(pid, 0) // our own, not reaped: the pid is still its
 	if err != nil {
 		return os.NewSyscallError("pidfd_open", err)
 	}
 	c.Release()
-	c.Pid, c.pidfd, c.status = res.forked, pidfd, nil
+	c.Pid, c.pidfd, c.status = pid, pidfd, nil
 	return nil
 }
 

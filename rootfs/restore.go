@@ -16,6 +16,7 @@ import (
 type External struct {
 	Destination string // in the container, clean
 	Source      string // on the host, absolute
+	Bind        bool   // one of mounts; of the others some are not the host's, such as what masks a directory
 }
 
 // Externals returns the mounts that may be external, in the order of the configuration: bind mounts, masked files,
@@ -28,18 +29,18 @@ func Externals(s *specs.Spec, h Host) []External {
 		if err != nil || !o.Bind {
 			continue
 		}
-		all = append(all, External{path.Clean("/" + m.Destination), h.source(m)})
+		all = append(all, External{path.Clean("/" + m.Destination), h.source(m), true})
 	}
 	if s.Linux == nil {
 		return all
 	}
 	for _, p := range s.Linux.MaskedPaths {
-		all = append(all, External{path.Clean("/" + p), "/dev/null"})
+		all = append(all, External{path.Clean("/" + p), "/dev/null", false})
 	}
 	if spec.FindNamespace(s.Linux, specs.UserNamespace) != nil {
 		for i := range s.Linux.Devices {
 			name := path.Clean("/" + s.Linux.Devices[i].Path)
-			all = append(all, External{name, name})
+			all = append(all, External{name, name, false})
 		}
 	}
 	return all

@@ -85,6 +85,7 @@ func (a *app) command() *cli.App {
 			a.createCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
 			a.runCommand(), a.execCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.featuresCommand(),
 			a.psCommand(), a.pauseCommand(), a.resumeCommand(), a.updateCommand(), a.eventsCommand(),
+			a.checkpointCommand(), a.restoreCommand(),
 		},
 	}
 }

@@ -13,15 +13,20 @@ import (
 
 func (a *app) runCommand() *cli.Command {
 	return a.define(&cli.Command{
-		Name:  "run",
-		Usage: "create and start a container, and wait for its end",
-		Flags: append(createFlags(),
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait"},
-			&cli.BoolFlag{Name: "keep", Usage: "keep the container when its program ends"},
-			&cli.BoolFlag{Name: "no-subreaper", Usage: "leave the container's orphans to the system's init"},
-		),
+		Name:   "run",
+		Usage:  "create and start a container, and wait for its end",
+		Flags:  runFlags(),
 		Action: a.run,
 	}, "ID")
+}
+
+// runFlags are the flags that run and restore share.
+func runFlags() []cli.Flag {
+	return append(createFlags(),
+		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait"},
+		&cli.BoolFlag{Name: "keep", Usage: "keep the container when its program ends"},
+		&cli.BoolFlag{Name: "no-subreaper", Usage: "leave the container's orphans to the system's init"},
+	)
 }
 
 func (a *app) run(c *cli.Context) error {
@@ -29,15 +34,20 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	create := func(ctx context.Context, more ...libcontainer.Option) (*libcontainer.Container, error) {
-		return libcontainer.Create(ctx, c.String("root"), c.Args().First(), c.String("bundle"), append(options, more...)...)
-	}
-	if c.Bool("detach") {
-		container, err := create(c.Context)
+	return a.supervise(c, func(ctx context.Context, more ...libcontainer.Option) (*libcontainer.Container, error) {
+		container, err := libcontainer.Create(ctx, c.String("root"), c.Args().First(), c.String("bundle"), append(options, more...)...)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return startOrDelete(c.Context, container)
+		return container, startOrDelete(ctx, container)
+	})
+}
+
+// supervise brings a container to run and, unless it is detached, stays until its end, which becomes skep's own.
+func (a *app) supervise(c *cli.Context, start func(context.Context, ...libcontainer.Option) (*libcontainer.Container, error)) error {
+	if c.Bool("detach") {
+		_, err := start(c.Context)
+		return err
 	}
 	if !c.Bool("no-subreaper") {
 		// What the container's init leaves behind is ours to reap, so that delete finds empty cgroups.
@@ -51,11 +61,7 @@ func (a *app) run(c *cli.Context) error {
 	}
 	defer fg.close()
 	ctx := newInterruption(c.Context, fg)
-	container, err := create(ctx, libcontainer.Console(fg.attach), libcontainer.NotifyPass())
-	if err != nil {
-		return err
-	}
-	err = startOrDelete(ctx, container)
+	container, err := start(ctx, libcontainer.Console(fg.attach), libcontainer.NotifyPass())
 	if interrupted := ctx.close(); err == nil && interrupted != nil { // too late for any hook
 		err = errors.Join(interrupted, container.Delete())
 	}

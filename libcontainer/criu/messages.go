@@ -37,7 +37,8 @@ type notification struct {
 	Pid    int32  `criu:"2"`
 }
 
-// Options are those of a dump or a restore. Descriptors are numbers in criu's process.
+// Options are those of a dump or a restore. Descriptors are numbers in the process that asks, those of Inherited in
+// criu's.
 type Options struct {
 	Images *int32 `criu:"1"`  // the directory of the images
 	Work   int32  `criu:"17"` // that of the log

@@ -128,6 +128,19 @@ type Stream struct {
 func (s Stream) Lower(l *Lowering) { l.Call(unix.SYS_DUP3, Value(s.From), Imm(s.FD), Imm(0)) }
 func (s Stream) String() string    { return "use " + s.From.String() + " as stream " + strconv.Itoa(s.FD) }
 
+// OpenDir opens a directory of the host, as the child's mount namespace has it.
+type OpenDir struct {
+	Path string
+	Into Slot
+}
+
+// Lower is one openat.
+func (s OpenDir) Lower(l *Lowering) {
+	l.Call(unix.SYS_OPENAT, Imm(unix.AT_FDCWD), l.String(s.Path), Flags(unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC),
+		Imm(0)).Into(s.Into)
+}
+func (s OpenDir) String() string { return "open " + s.Path + " → " + s.Into.String() }
+
 // WorkIn enters a directory as the child sees the world: on the host, or below the root that it has joined.
 type WorkIn struct{ Path string }
 

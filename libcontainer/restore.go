@@ -1,0 +1,229 @@
+package libcontainer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"skep/libcontainer/criu"
+	"skep/nsenter"
+	"skep/nsenter/plan"
+	"skep/rootfs"
+)
+
+// Restore makes a container of a bundle and of the images that Checkpoint has written. Its processes go on where they
+// were; the calling process is init's parent. On an error nothing of it is left.
+func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, opts ...Option) (*Container, error) {
+	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
+		r := &restoration{creation: c, CheckpointOptions: o}
+		return c.conduct(c.keepConfig, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
+	})
+}
+
+// restoration is a container whose processes come from images.
+type restoration struct {
+	*creation
+	CheckpointOptions
+	images, work *os.File
+}
+
+func (r *restoration) open() (err error) {
+	r.images, r.work, err = r.CheckpointOptions.open(false)
+	return err
+}
+
+// spawn makes the process that becomes criu: in the container's cgroups, which what it restores inherits, and in a
+// mount namespace of its own, where the root is mounted and the host's mounts are slaves.
+func (r *restoration) spawn() error {
+	cgroup := -1
+	if !r.manages() {
+		var err error
+		if cgroup, err = openGroup(r.group); err != nil {
+			return err
+		}
+		if cgroup >= 0 {
+			defer unix.Close(cgroup)
+		}
+	}
+	child, err := nsenter.Start(nsenter.Options{Flags: unix.CLONE_NEWNS, Cgroup: cgroup, TempDir: r.dir.path})
+	if err != nil {
+		return err
+	}
+	r.child = child
+	r.owners.child, r.owners.temp = child, r.dir.path
+	return r.identifyInit()
+}
+
+// restore has criu make the processes.
+func (r *restoration) restore() error {
+	defer func() {
+		r.images.Close()
+		r.work.Close()
+	}()
+	more, err := r.instruct()
+	if err != nil {
+		return err
+	}
+	prepare, err := rootfs.CompileRestore(r.spec, r.rootfsHost(r.options))
+	if err != nil {
+		return err
+	}
+	join := &plan.Phase{Name: "join"}
+	for _, t := range tasksSources(r.group) {
+		join.Add(plan.JoinCgroup{Tasks: join.Take(t), Name: t.String()})
+	}
+	r.child.Queue(join)
+	r.child.Queue(prepare)
+	if err := r.reopen(); err != nil {
+		return err
+	}
+	if err := r.tellCgroups(); err != nil {
+		return err
+	}
+	session, err := becomeCriu(r.child, &r.Criu, r.searchPath, r.images, r.work, more...)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	stop := context.AfterFunc(r.ctx, func() { _ = unix.PidfdSendSignal(r.child.Pidfd(), unix.SIGKILL, nil, 0) })
+	defer stop()
+	pid, err := session.Restore(&r.Criu, r.handle)
+	if err != nil {
+		return criu.Explain(err, r.WorkDir, restoreLog)
+	}
+	session.Close()
+	r.child.Close()
+	r.child.Wait()
+	return r.adopt(pid)
+}
+
+// reopen opens the directories in criu's mount namespace: it makes mounts in that of its log.
+func (r *restoration) reopen() error {
+	p := &plan.Phase{Name: "open"}
+	p.Add(plan.OpenDir{Path: r.images.Name(), Into: plan.Result(0)}, plan.Export{Slot: plan.Result(0)},
+		plan.OpenDir{Path: r.work.Name(), Into: plan.Result(1)}, plan.Export{Slot: plan.Result(1)})
+	results, err := r.child.Run(p)
+	if err != nil {
+		return err
+	}
+	r.images.Close()
+	r.work.Close()
+	r.images, r.work = results.Files[plan.Result(0)], results.Files[plan.Result(1)]
+	return nil
+}
+
+// instruct tells criu about the container. The descriptors are what it inherits besides.
+func (r *restoration) instruct() ([]descriptor, error) {
+	o := &r.Criu
+	o.LogFile, o.Root = restoreLog, r.blueprint.root
+	o.EvasiveDevices, o.Notify, o.Sibling = true, true, true
+	o.OrphanPty = r.spec.Process != nil && r.spec.Process.Terminal
+	configureCriu(o, r.spec)
+	for _, x := range rootfs.Externals(r.spec, rootfs.Host{Bundle: r.bundle}) {
+		o.ExternalMounts = append(o.ExternalMounts, criu.ExternalMount{Key: x.Destination, Value: x.Source})
+	}
+	if err := r.inheritStreams(); err != nil {
+		return nil, err
+	}
+	var more []descriptor
+	for _, x := range externalNamespaces {
+		if j := r.joinedNamespace(x.ns); j != nil {
+			fd := int32(firstInherited + len(more))
+			o.Inherited = append(o.Inherited, criu.Inherited{Key: x.name, FD: &fd})
+			more = append(more, j.source())
+		}
+	}
+	return more, nil
+}
+
+// inheritStreams gives init the caller's streams in place of the pipes that it had.
+func (r *restoration) inheritStreams() error {
+	path := filepath.Join(r.ImageDir, descriptorsFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("no checkpoint of a container: %w", err)
+	}
+	var streams []string
+	if err := json.Unmarshal(b, &streams); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for i, name := range streams {
+		if i < 3 && strings.HasPrefix(name, "pipe:") {
+			fd := int32(i)
+			r.Criu.Inherited = append(r.Criu.Inherited, criu.Inherited{Key: name, FD: &fd})
+		}
+	}
+	return nil
+}
+
+// tellCgroups names the cgroups that the processes are to be in: those in which criu is.
+func (r *restoration) tellCgroups() error {
+	b, err := os.ReadFile(procFile(r.child.Pid, "cgroup"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		_, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if ok {
+			r.Criu.CgroupRoots = append(r.Criu.CgroupRoots, criu.CgroupRoot{Controller: controllers, Path: path})
+		}
+	}
+	return nil
+}
+
+// handle does what falls to the runtime while criu works.
+func (r *restoration) handle(e criu.Event) error {
+	switch e.Script {
+	case "orphan-pts-master":
+		r.master = e.File
+		return r.handOverTerminal()
+	case "setup-namespaces":
+		names := hookNames(r.spec.Hooks)
+		if len(names) == 0 {
+			return nil
+		}
+		if err := r.become(e.Pid); err != nil {
+			return err
+		}
+		r.state.Hooks = names
+		if err := r.dir.writeState(journalFile, r.state); err != nil {
+			return err
+		}
+		for _, at := range [...]hookPoint{prestart, createRuntime} {
+			if err := r.container().runHooks(r.ctx, at, r.spec); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// become makes a process the container's init.
+func (r *restoration) become(pid int) error {
+	st, err := readStat(pid)
+	if err != nil {
+		return err
+	}
+	r.state.Init = Process{Pid: pid, Start: st.start}
+	return nil
+}
+
+// adopt is the end: criu is gone, and init runs.
+func (r *restoration) adopt(pid int) error {
+	err := r.become(pid)
+	if err == nil {
+		err = r.child.Follow(pid)
+	}
+	if err != nil {
+		return fmt.Errorf("the restored process %d: %w", pid, err)
+	}
+	r.state.OwnPidns = r.makes(specs.PIDNamespace)
+	return r.dir.writeState(journalFile, r.state)
+}
