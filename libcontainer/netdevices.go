@@ -13,8 +13,9 @@ import (
 )
 
 // moveDevices gives the container its network devices (linux.netDevices): before the hooks, which may go on
-// configuring them, and before the sysctls, which may name them. A create that fails later brings them back (undo);
-// once there is a container they are its network namespace's, with which they go.
+// configuring them, and before the sysctls, which may name them. A create that fails later brings them back (undo).
+// Once there is a container, or create is killed, they are its network namespace's: when that ends, the kernel takes
+// physical ones back to the host and destroys the others.
 func (c *creation) moveDevices() error {
 	devices := c.spec.Linux.NetDevices
 	if len(devices) == 0 {

@@ -241,6 +241,7 @@ ip route add 10.7.0.0/16 via 10.9.0.1 dev a0 onlink
 ip route add default via 10.1.0.9 metric 7
 ip route add default via 10.1.0.8 table 200
 ip route add 10.6.0.0/16 dev a0 scope link src 10.1.0.2
+ip route add 10.5.0.0/16 dev e0 scope link src 10.1.0.1
 ip -6 route add 2001:db8:9::/48 dev a0
 ip -6 route add default via 2001:db8:9::1 dev a0 metric 30
 `)

@@ -42,15 +42,11 @@ type Moved struct {
 func Move(devices map[string]specs.LinuxNetDevice, namespace string) (*Moved, error) {
 	m := &Moved{}
 	err := m.open(namespace)
-	for _, key := range slices.Sorted(maps.Keys(devices)) {
-		if err == nil {
-			err = about(key, m.check(key, devices[key].Name))
-		}
+	if err == nil {
+		err = m.checkAll(devices)
 	}
-	for i, d := range m.devices {
-		if err == nil {
-			err = about(d.link.name, m.move(d, i))
-		}
+	if err == nil {
+		err = m.moveAll()
 	}
 	if err == nil {
 		return m, nil
@@ -80,7 +76,16 @@ func (m *Moved) open(namespace string) error {
 	return nil
 }
 
-// check finds a device on the host, and whether it can be moved.
+func (m *Moved) checkAll(devices map[string]specs.LinuxNetDevice) error {
+	for _, key := range slices.Sorted(maps.Keys(devices)) {
+		if err := m.check(key, devices[key].Name); err != nil {
+			return about(key, err)
+		}
+	}
+	return nil
+}
+
+// check finds a device on the host, what depends on it there, and whether it can be moved.
 func (m *Moved) check(key, name string) error {
 	l, err := m.host.link(key)
 	if errors.Is(err, unix.ENODEV) {
@@ -95,7 +100,14 @@ func (m *Moved) check(key, name string) error {
 	if name == "" {
 		name = l.name // not the key, which may be an alternative name
 	}
-	m.devices = append(m.devices, &device{link: l, name: name})
+	d := &device{link: l, name: name}
+	if d.addresses, err = m.host.addresses(d.index); err != nil {
+		return fmt.Errorf("its addresses: %w", err)
+	}
+	if d.routes, err = m.host.routes(d.index); err != nil {
+		return fmt.Errorf("its routes: %w", err)
+	}
+	m.devices = append(m.devices, d)
 	if template(name) {
 		return nil
 	}
@@ -116,16 +128,18 @@ func taken(name string) error {
 // template reports whether the kernel is to choose a number, which it does where a name has a %d.
 func template(name string) bool { return strings.Contains(name, "%d") }
 
+func (m *Moved) moveAll() error {
+	for i, d := range m.devices {
+		if err := m.move(d, i); err != nil {
+			return about(d.link.name, err)
+		}
+	}
+	return nil
+}
+
 // move moves one device. Under a name of its own it is found on the other side, where its index may be another and a
 // template says nothing; one request gives it that name and moves it, so that its name on the host hinders nobody.
 func (m *Moved) move(d *device, i int) error {
-	var err error
-	if d.addresses, err = m.host.addresses(d.index); err != nil {
-		return fmt.Errorf("its addresses: %w", err)
-	}
-	if d.routes, err = m.host.routes(d.index); err != nil {
-		return fmt.Errorf("its routes: %w", err)
-	}
 	transit := "skep" + strconv.FormatInt(int64(os.Getpid()), 36) + "." + strconv.Itoa(i)
 	if err := m.host.move(d.index, transit, m.container.namespace, 0); err != nil {
 		return fmt.Errorf("move it to the container's network namespace: %w", err)
@@ -166,13 +180,23 @@ func (m *Moved) settle(d *device) error {
 	return nil
 }
 
-// Return brings all devices back to the host, with what they had there, the last one first.
+// Return brings all devices back to the host, with what they had there, the last one first. What else the host had
+// tied to them, such as queueing disciplines and the settings of a bridge's port, the kernel has dropped for good.
 func (m *Moved) Return() error {
+	if !slices.ContainsFunc(m.devices, func(d *device) bool { return d.there != 0 }) {
+		return nil
+	}
 	var all []error
 	for _, d := range slices.Backward(m.devices) {
 		if d.there != 0 {
 			all = append(all, about(d.link.name, m.giveBack(d)))
 			d.there = 0
+		}
+	}
+	// A route may have another device's address as its source: it goes with that, and cannot come back before it.
+	for _, d := range m.devices {
+		for _, r := range d.routes {
+			all = append(all, about(d.link.name, m.restore(r)))
 		}
 	}
 	return errors.Join(all...)
@@ -182,30 +206,31 @@ func (m *Moved) giveBack(d *device) error {
 	if err := m.container.move(d.there, d.link.name, m.host.namespace, d.index); err != nil {
 		return fmt.Errorf("move it back to the host: %w", err)
 	}
+	var all []error
 	if d.master != 0 {
 		if err := m.host.setMaster(d.index, d.master); err != nil {
-			return fmt.Errorf("make it a port of device %d again: %w", d.master, err)
+			all = append(all, fmt.Errorf("make it a port of device %d again: %w", d.master, err))
 		}
 	}
-	again := func(what description) error {
-		if err := m.host.add(what); err != nil && !errors.Is(err, unix.EEXIST) { // the kernel may have been faster
-			return fmt.Errorf("restore %s: %w", what, err)
-		}
-		return nil
-	}
-	var all []error
 	if d.up {
-		all = append(all, m.host.setUp(d.index))
+		if err := m.host.setUp(d.index); err != nil {
+			all = append(all, fmt.Errorf("set it up: %w", err))
+		}
 	}
 	for _, a := range d.addresses {
 		if !a.temporary() { // those the kernel makes by itself
-			all = append(all, again(a))
+			all = append(all, m.restore(a))
 		}
 	}
-	for _, r := range d.routes {
-		all = append(all, again(r))
-	}
 	return errors.Join(all...)
+}
+
+// restore adds an address or a route on the host, unless the kernel has been faster.
+func (m *Moved) restore(what description) error {
+	if err := m.host.add(what); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("restore %s: %w", what, err)
+	}
+	return nil
 }
 
 // Close leaves the devices where they are.
