@@ -33,21 +33,22 @@ func (c *goRunc) processes() {
 		return len(pids) == 2 && slices.Contains(pids, init)
 	})
 
-	top, err := c.Top(c.ctx, c.id, "-ef")
-	c.check(err)
-	column := slices.Index(top.Headers, "PID")
-	if column < 0 || len(top.Processes) != 2 {
-		c.Fatalf("%+v", top)
-	}
-	var commands []string
-	listed := false
-	for _, p := range top.Processes {
-		listed = listed || p[column] == strconv.Itoa(init)
-		commands = append(commands, p[len(p)-1])
-	}
-	if slices.Sort(commands); !listed || !slices.Equal(commands, []string{"sleep 1000", "sleep 2000"}) {
-		c.Errorf("%+v", top)
-	}
+	eventually(c.T, "their programs run", func() bool {
+		top, err := c.Top(c.ctx, c.id, "-ef")
+		c.check(err)
+		column := slices.Index(top.Headers, "PID")
+		if column < 0 {
+			c.Fatalf("%+v", top)
+		}
+		var commands []string
+		listed := false
+		for _, p := range top.Processes {
+			listed = listed || p[column] == strconv.Itoa(init)
+			commands = append(commands, p[len(p)-1])
+		}
+		slices.Sort(commands)
+		return listed && slices.Equal(commands, []string{"sleep 1000", "sleep 2000"})
+	})
 }
 
 func (c *goRunc) update() {
