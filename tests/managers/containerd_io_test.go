@@ -15,11 +15,11 @@ var ctrIOCases = []ctrCase{
 	{"Stdin", func(c *ctr) {
 		call := c.scriptCall(`head -n 2; echo end`, "--rm") // ctr run hands on no end of file, ctr exec does
 		call.stdin = "first\nsecond\n"
-		c.equal("output", call.succeed(c.T), "first\nsecond\nend")
+		c.equal("output", c.output(call), "first\nsecond\nend")
 		c.detach(`exec sleep 1000`)
 		call = c.execCall(nil, "cat")
 		call.stdin = strings.Repeat("0123456789abcde\n", 1<<14)
-		c.equal("exec's output", call.succeed(c.T), strings.TrimSpace(call.stdin))
+		c.equal("exec's output", c.output(call), strings.TrimSpace(call.stdin))
 	}},
 	{"MuchOutput", func(c *ctr) {
 		lines := strings.Count(c.sh(`seq 100000`), "\n") + 1
@@ -71,6 +71,21 @@ var ctrIOCases = []ctrCase{
 		s.send("exit 6\n")
 		if code := s.wait(); code != 6 {
 			c.Errorf("exit code %d, want 6: %s", code, s.out)
+		}
+	}},
+	{"Attach", func(c *ctr) {
+		size := console.WinSize{Width: 80, Height: 24}
+		run := onTerminal(c.T, size, c.runCall("--detach", "--tty", busyboxImage, c.id, "sh").line...)
+		if code := run.wait(); code != 0 {
+			c.Fatalf("exit code %d: %s", code, run.out)
+		}
+		c.Cleanup(func() { c.remove(c.id) })
+		s := onTerminal(c.T, size, c.ctr("task", "attach", c.id).line...)
+		s.send("echo at''tached; tty\n")
+		s.await("attached", "/dev/pts/0")
+		s.send("exit 8\n")
+		if code := s.wait(); code != 8 {
+			c.Errorf("exit code %d, want 8: %s", code, s.out)
 		}
 	}},
 	{"LogFile", func(c *ctr) {

@@ -61,7 +61,7 @@ var ctrLifeCases = []ctrCase{
 	}},
 	{"Hundred", func(c *ctr) {
 		for i := range 100 {
-			got := c.runCall("--rm", busyboxImage, fmt.Sprintf("%s-%d", c.id, i), "echo", fmt.Sprint(i)).succeed(c.T)
+			got := c.output(c.runCall("--rm", busyboxImage, fmt.Sprintf("%s-%d", c.id, i), "echo", fmt.Sprint(i)))
 			c.equal("output", got, fmt.Sprint(i))
 		}
 	}},
@@ -70,7 +70,7 @@ var ctrLifeCases = []ctrCase{
 		for i := range 8 {
 			wait.Go(func() {
 				id := fmt.Sprintf("%s-%d", c.id, i)
-				res := c.runCall("--rm", busyboxImage, id, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)).run(c.T)
+				res := c.outcome(c.runCall("--rm", busyboxImage, id, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)), stdout)
 				if res.code != i || res.stdout != fmt.Sprint(i) {
 					c.Errorf("container %d: %+v", i, res)
 				}

@@ -45,7 +45,7 @@ var ctrLimitCases = []ctrCase{
 	{"PidsReached", func(c *ctr) {
 		pids := int64(5)
 		c.detachSpec(func(s *specs.Spec) { s.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids} })
-		res := c.execCall(nil, "sh", "-c", `for i in 1 2 3 4 5 6; do sleep 100 & done; wait`).run(c.T)
+		res := c.outcome(c.execCall(nil, "sh", "-c", `for i in 1 2 3 4 5 6; do sleep 100 & done; wait`), stderr)
 		c.contains("error", res.stderr, "can't fork")
 	}},
 	{"Rlimits", func(c *ctr) {

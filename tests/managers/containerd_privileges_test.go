@@ -43,26 +43,38 @@ var ctrPrivilegeCases = []ctrCase{
 	{"Seccomp", func(c *ctr) {
 		script := `grep Seccomp: /proc/self/status; mkdir /new; mount -t tmpfs t /tmp`
 		// Without a profile the mount is allowed by the capability.
-		res := c.scriptCall(script, "--rm", "--cap-add", "CAP_SYS_ADMIN").run(c.T)
+		res := c.outcome(c.scriptCall(script, "--rm", "--cap-add", "CAP_SYS_ADMIN"), stdout)
 		if res.code != 0 || res.stdout != "Seccomp:\t0" {
 			c.Errorf("without: %+v", res)
 		}
 		// The default profile permits it with that capability only.
-		res = c.scriptCall(script, "--rm", "--seccomp").run(c.T)
+		res = c.outcome(c.scriptCall(script, "--rm", "--seccomp"), stdout|stderr)
 		if res.code == 0 || res.stdout != "Seccomp:\t2" {
 			c.Errorf("with the default profile: %+v", res)
 		}
 		profile := filepath.Join(tempDir(c.T), "profile.json")
 		writeFile(c.T, profile, `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}`)
-		res = c.scriptCall(script, "--rm", "--seccomp", "--seccomp-profile", profile).run(c.T)
+		res = c.outcome(c.scriptCall(script, "--rm", "--seccomp", "--seccomp-profile", profile), stdout|stderr)
 		if res.code == 0 || res.stdout != "Seccomp:\t2" || !strings.Contains(res.stderr, "'/new': No space left on device") {
 			c.Errorf("with a profile: %+v", res)
 		}
 	}},
+	{"UnprivilegedUser", func(c *ctr) {
+		image := "skep.test/unprivileged:latest"
+		config := defaultConfig
+		config.User = "1000:1000"
+		c.ctr("images", "import", busyboxArchive(c.T, image, config)).succeed(c.T)
+		script := `grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status`
+		// Without no_new_privs the filter is loaded while there still are privileges.
+		got := c.output(c.runCall("--rm", "--seccomp", "--allow-new-privs", image, c.id, "sh", "-c", script))
+		c.equal("status", strings.Join(strings.Fields(got), " "),
+			"Uid: 1000 1000 1000 1000 Gid: 1000 1000 1000 1000 Groups: 50 1000 CapPrm: 0000000000000000 CapEff: 0000000000000000 "+
+				"CapBnd: 00000000a80425fb NoNewPrivs: 0 Seccomp: 2")
+	}},
 	{"Devices", func(c *ctr) {
 		script := `stat -c '%F %t:%T' /dev/kmsg; head -c 0 /dev/kmsg && echo opened`
 		c.equal("--device", c.sh(script, "--device", "/dev/kmsg", "--cap-add", "CAP_SYSLOG"), "character special file 1:b\nopened")
-		res := c.scriptCall(`mknod /kmsg c 1 11; head -c 0 /kmsg`, "--rm", "--cap-add", "CAP_SYSLOG").run(c.T)
+		res := c.outcome(c.scriptCall(`mknod /kmsg c 1 11; head -c 0 /kmsg`, "--rm", "--cap-add", "CAP_SYSLOG"), stderr)
 		if res.code == 0 || !strings.Contains(res.stderr, "Operation not permitted") {
 			c.Errorf("a node that no rule allows: %+v", res)
 		}

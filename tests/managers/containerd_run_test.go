@@ -13,7 +13,7 @@ var ctrRunCases = []ctrCase{
 		c.equal("output", c.sh(`echo $$ hello`), "1 hello")
 	}},
 	{"ExitStatus", func(c *ctr) {
-		res := c.scriptCall(`echo out; echo err >&2; exit 7`, "--rm").run(c.T)
+		res := c.outcome(c.scriptCall(`echo out; echo err >&2; exit 7`, "--rm"), stdout|stderr)
 		if res.code != 7 || res.stdout != "out" || res.stderr != "err" {
 			c.Errorf("%+v", res)
 		}
@@ -30,7 +30,7 @@ var ctrRunCases = []ctrCase{
 			User: "user", WorkingDir: "/home/user", Entrypoint: []string{"/bin/sh", "-c"}, Cmd: []string{`id; pwd; echo $HOME`},
 			Env: []string{"PATH=/bin"},
 		})).succeed(c.T)
-		got := c.runCall("--rm", image, c.id).succeed(c.T)
+		got := c.output(c.runCall("--rm", image, c.id))
 		c.equal("user and directory", got, "uid=1000(user) gid=1000(user) groups=50(staff),1000(user)\n/home/user\n/home/user")
 	}},
 	{"Cwd", func(c *ctr) {
@@ -49,20 +49,47 @@ var ctrRunCases = []ctrCase{
 		c.equal("read inside", got, "from the host\nfrom inside\nfrom the host")
 		c.equal("written inside", readFile(c.T, filepath.Join(dir, "container")), "from inside")
 	}},
+	{"MountThroughSymlink", func(c *ctr) {
+		dir := tempDir(c.T)
+		writeFile(c.T, filepath.Join(dir, "host"), "from the host\n")
+		got := c.output(c.runCall("--rm", "--read-only", "--mount", "type=bind,src="+dir+",dst=/var/run/made/data,options=rbind:ro",
+			debianImage, c.id, "sh", "-c", `readlink /var/run; cat /run/made/data/host`))
+		c.equal("output", got, "/run\nfrom the host")
+	}},
+	{"ManyMounts", func(c *ctr) {
+		var flags []string
+		for i := range 60 {
+			flags = append(flags, "--mount", fmt.Sprintf("type=bind,src=/etc,dst=/mounts/%d,options=rbind:ro:nosuid", i))
+		}
+		c.equal("mounts", c.sh(`grep -c ' /mounts/.* ro,nosuid' /proc/self/mountinfo`, flags...), "60")
+	}},
+	{"LargeProcess", func(c *ctr) {
+		var flags []string
+		for i := range 1000 {
+			flags = append(flags, "--env", fmt.Sprintf("V%d=%060d", i, i))
+		}
+		got := c.sh(`env | grep -c ^V; echo ${#V999}; : `+strings.Repeat("x", 100000), flags...)
+		c.equal("variables", got, "1000\n60")
+	}},
+	{"LongID", func(c *ctr) {
+		id := strings.Repeat("Long_id.with-76", 5) + "x" // containerd's maximum
+		got := c.output(c.runCall("--rm", busyboxImage, id, "echo", "out"))
+		c.equal("output", got, "out")
+	}},
 	{"Tmpfs", func(c *ctr) {
 		got := c.sh(`grep ' /scratch ' /proc/self/mountinfo; stat -c %a /scratch; ! dd if=/dev/zero of=/scratch/f bs=1M count=2 2>/dev/null; stat -c %s /scratch/f`,
 			"--mount", "type=tmpfs,src=tmpfs,dst=/scratch,options=nosuid:noexec:size=1m:mode=1770")
 		c.contains("mount", got, "nosuid,noexec", "size=1024k", "\n1770\n1048576")
 	}},
 	{"ReadOnly", func(c *ctr) {
-		res := c.scriptCall(`touch /dev/shm/f /run/f; touch /f`, "--rm", "--read-only").run(c.T)
+		res := c.outcome(c.scriptCall(`touch /dev/shm/f /run/f; touch /f`, "--rm", "--read-only"), stderr)
 		if res.code != 1 || res.stderr != "touch: /f: Read-only file system" {
 			c.Errorf("%+v", res)
 		}
 	}},
 	{"Rootfs", func(c *ctr) {
 		root := busyboxTree(c.T)
-		got := c.runCall("--rm", "--env", "PATH=/bin", "--rootfs", root, c.id, "sh", "-c", `echo $$ >/written; cat /etc/group | head -n 1`).succeed(c.T)
+		got := c.output(c.runCall("--rm", "--env", "PATH=/bin", "--rootfs", root, c.id, "sh", "-c", `echo $$ >/written; cat /etc/group | head -n 1`))
 		c.equal("output", got, "root:x:0:")
 		c.equal("written in the host's tree", readFile(c.T, filepath.Join(root, "written")), "1")
 	}},
@@ -90,7 +117,7 @@ var ctrRunCases = []ctrCase{
 	}},
 	{"SharedNamespaces", func(c *ctr) {
 		c.detach(`hostname shared; exec sleep 1000`, "--cap-add", "CAP_SYS_ADMIN")
-		c.exec("sh", "-c", `until [ "$(hostname)" = shared ]; do :; done`)
+		c.execCall(nil, "sh", "-c", `until [ "$(hostname)" = shared ]; do :; done`).succeed(c.T)
 		proc := fmt.Sprintf("/proc/%d/ns/", c.pid())
 		call := c.runCall("--rm", "--with-ns", "network:"+proc+"net", "--with-ns", "pid:"+proc+"pid", "--with-ns", "uts:"+proc+"uts",
 			busyboxImage, c.id+"-2", "sh", "-c", `readlink /proc/self/ns/net; tr '\0' ' ' </proc/1/cmdline; echo; hostname`)
@@ -98,7 +125,7 @@ var ctrRunCases = []ctrCase{
 		if err != nil {
 			c.Fatal(err)
 		}
-		c.equal("seen from the second", call.succeed(c.T), net+"\nsleep 1000 \nshared")
+		c.equal("seen from the second", c.output(call), net+"\nsleep 1000 \nshared")
 	}},
 	{"UserNamespace", func(c *ctr) {
 		s := c.attach(`id -u; cat /proc/self/uid_map /proc/self/gid_map; touch /mine; stat -c %u /mine; read -r _`,
@@ -113,7 +140,7 @@ var ctrRunCases = []ctrCase{
 	}},
 	{"Debian", func(c *ctr) {
 		script := `dpkg-query -W -f '${Status}\n' libc6; su -s /bin/sh nobody -c 'id -un'; apt-config dump >/dev/null && echo apt`
-		got := c.runCall("--rm", debianImage, c.id, "bash", "-ec", script).succeed(c.T)
+		got := c.output(c.runCall("--rm", debianImage, c.id, "bash", "-ec", script))
 		c.equal("output", got, "install ok installed\nnobody\napt")
 	}},
 	{"Annotations", func(c *ctr) {

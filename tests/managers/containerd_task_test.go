@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ctrTaskCases: what happens to a container that runs.
@@ -14,13 +15,13 @@ var ctrTaskCases = []ctrCase{
 	{"Exec", func(c *ctr) {
 		c.detach(`exec sleep 1000`, "--env", "ADDED=more")
 		c.equal("environment and directory", c.exec("sh", "-c", `echo $ADDED; pwd`), "more\n/")
-		res := c.execCall(nil, "sh", "-c", `echo out; echo err >&2; exit 9`).run(c.T)
+		res := c.outcome(c.execCall(nil, "sh", "-c", `echo out; echo err >&2; exit 9`), stdout|stderr)
 		if res.code != 9 || res.stdout != "out" || res.stderr != "err" {
 			c.Errorf("%+v", res)
 		}
 		call := c.execCall(nil, "sh", "-c", `read -r line; echo "got $line"`)
 		call.stdin = "a line\n"
-		c.equal("standard input", call.succeed(c.T), "got a line")
+		c.equal("standard input", c.output(call), "got a line")
 	}},
 	{"ExecOptions", func(c *ctr) {
 		c.detach(`exec sleep 1000`)
@@ -30,7 +31,7 @@ var ctrTaskCases = []ctrCase{
 			{"--user", "user", "uid=1000(user) gid=1000(user) groups=1000(user)\n/"},
 			{"--user", "1234:50", "uid=1234 gid=50(staff) groups=50(staff)\n/"},
 		} {
-			got := c.execCall([]string{test.flag, test.value}, "sh", "-c", `id; pwd`).succeed(c.T)
+			got := c.output(c.execCall([]string{test.flag, test.value}, "sh", "-c", `id; pwd`))
 			// Which additional groups containerd names differs between its versions.
 			c.equal(test.flag+" "+test.value, regexp.MustCompile(`(groups=).*(\b\d+\(\w+\))\n`).ReplaceAllString(got, "$1$2\n"), test.want)
 		}
@@ -57,7 +58,7 @@ var ctrTaskCases = []ctrCase{
 		pid := c.exec("sh", "-c", `until [ -s /started ]; do :; done; cat /started`)
 		c.contains("its command line", c.exec("sh", "-c", `until grep -q 2000 /proc/`+pid+`/cmdline; do :; done; tr '\0' ' ' </proc/`+pid+`/cmdline`), "sleep 2000")
 		c.ctr("task", "kill", "--exec-id", "exec-1", "--signal", "TERM", c.id).succeed(c.T)
-		c.exec("sh", "-c", `while [ -e /proc/`+pid+`/cmdline ] && grep -q sleep /proc/`+pid+`/cmdline; do :; done`)
+		c.execCall(nil, "sh", "-c", `while [ -e /proc/`+pid+`/cmdline ] && grep -q sleep /proc/`+pid+`/cmdline; do :; done`).succeed(c.T)
 		c.equal("init", c.status(), "RUNNING")
 		if res := c.ctr("task", "delete", "--exec-id", "exec-1", c.id).run(c.T); res.code != 143 {
 			c.Errorf("status %d, want 143: %s", res.code, res.stderr)
@@ -111,6 +112,41 @@ var ctrTaskCases = []ctrCase{
 			awaitExit(c.T, pid)
 		}
 	}},
+	{"InitEnds", func(c *ctr) {
+		// In the host's pid namespace the shim has the runtime kill the others.
+		s := c.attach(`sleep 3100 & exec sleep 0.1`, "--with-ns", "pid:/proc/1/ns/pid")
+		if code := s.wait(); code != 0 {
+			c.Errorf("exit code %d: %s", code, s.out)
+		}
+		for _, p := range processes(c.T) {
+			if p.command == "sleep 3100" {
+				awaitExit(c.T, p.pid)
+			}
+		}
+	}},
+	{"ExecsAtOnce", func(c *ctr) {
+		c.detach(`exec sleep 1000`)
+		var wait sync.WaitGroup
+		for i := range 8 {
+			call := c.execCall(nil, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i))
+			wait.Go(func() {
+				if res := c.outcome(call, stdout); res.code != i || res.stdout != fmt.Sprint(i) {
+					c.Errorf("exec %d: %+v", i, res)
+				}
+			})
+		}
+		wait.Wait()
+	}},
+	{"ExecEndsWithContainer", func(c *ctr) {
+		c.detach(`exec sleep 1000`)
+		s := onPipes(c.T, c.execCall(nil, "sh", "-c", `echo ready; exec sleep 2000`).line...)
+		s.await("ready")
+		c.ctr("task", "kill", "--signal", "KILL", c.id).succeed(c.T)
+		if code := s.wait(); code != 137 {
+			c.Errorf("exit code %d, want 137: %s", code, s.out)
+		}
+		eventually(c.T, "stopped", func() bool { return c.status() == "STOPPED" })
+	}},
 	{"DeleteForce", func(c *ctr) {
 		c.detach(`trap '' TERM; sleep 4000 & wait`)
 		pid := c.pid()
@@ -121,7 +157,8 @@ var ctrTaskCases = []ctrCase{
 	}},
 	{"PauseResume", func(c *ctr) {
 		c.detach(`i=0; while :; do i=$((i+1)); echo $i >/dev/shm/count; done`)
-		count := func() string { return readFile(c.T, c.proc("root/dev/shm/count")) }
+		file := c.proc("root/dev/shm/count")
+		count := func() string { return strings.TrimSpace(readFileOrNothing(file)) }
 		advances := func() bool {
 			before := count()
 			for range 20 { // each reading takes a program run

@@ -106,7 +106,7 @@ func (c *ctr) scriptCall(script string, flags ...string) call {
 // sh runs a script in the foreground and returns what it has printed.
 func (c *ctr) sh(script string, flags ...string) string {
 	c.Helper()
-	return c.scriptCall(script, append(flags, "--rm")...).succeed(c.T)
+	return c.output(c.scriptCall(script, append(flags, "--rm")...))
 }
 
 // detach runs a script in the background until the case ends.
@@ -128,7 +128,7 @@ func (c *ctr) remove(id string) {
 // exec runs a command in the container and returns what it has printed.
 func (c *ctr) exec(line ...string) string {
 	c.Helper()
-	return c.execCall(nil, line...).succeed(c.T)
+	return c.output(c.execCall(nil, line...))
 }
 
 // execCall is an exec with flags of ctr's.
@@ -136,6 +136,39 @@ func (c *ctr) execCall(flags []string, line ...string) call {
 	c.execs++
 	args := []string{"task", "exec", "--exec-id", fmt.Sprintf("exec-%d", c.execs)}
 	return c.ctr(slices.Concat(args, flags, []string{c.id}, line)...)
+}
+
+// streams are what a program is known to write to.
+type streams int
+
+const (
+	stdout streams = 1 << iota
+	stderr
+)
+
+// outcome runs a program in the foreground, and again when nothing arrives on
+// one of its streams: ctr does not hear what it has not begun to listen to
+// when the program ends, which happens on a busy machine, whatever the
+// runtime.
+func (c *ctr) outcome(call call, writes streams) (res result) {
+	c.Helper()
+	for range 5 {
+		res = call.run(c.T)
+		if (writes&stdout == 0 || res.stdout != "") && (writes&stderr == 0 || res.stderr != "") {
+			break
+		}
+	}
+	return res
+}
+
+// output returns what a program writes, which must succeed.
+func (c *ctr) output(call call) string {
+	c.Helper()
+	res := c.outcome(call, stdout)
+	if res.code != 0 {
+		c.Fatalf("%s: %+v", strings.Join(call.line, " "), res)
+	}
+	return res.stdout
 }
 
 // attach runs a script in the foreground, for the test to talk to.
