@@ -30,6 +30,9 @@ func (c *creation) withoutCgroups(err error) error {
 	return err
 }
 
+// noCgroups refuses what takes cgroups to a container that was made without.
+func noCgroups() error { return fmt.Errorf("%w (%s)", errNoCgroups, delegation()) }
+
 // delegation tells an unprivileged user how to come by cgroups.
 func delegation() string {
 	if layout, err := cgroups.Detect(); err == nil && layout.Mode != cgroups.V2 {

@@ -14,7 +14,7 @@ func (c *Container) Pause() error {
 			return err
 		}
 		if len(c.state.Cgroup.Paths) == 0 {
-			return errNoCgroups
+			return noCgroups()
 		}
 		return cgroups.Open(c.state.Cgroup).Freeze()
 	})

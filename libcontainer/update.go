@@ -91,7 +91,7 @@ func (c *Container) merge(now, r *specs.LinuxResources) (update, merged *specs.L
 func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func() error, err error) {
 	group := cgroups.Open(c.state.Cgroup)
 	if group.Mode() == cgroups.None && !reflect.ValueOf(*u).IsZero() {
-		return nil, fmt.Errorf("linux.resources: %w", errNoCgroups)
+		return nil, fmt.Errorf("linux.resources: %w", noCgroups())
 	}
 	wanted, r := cgroups.Affected(u, merged), findRights()
 	if !r.host {
