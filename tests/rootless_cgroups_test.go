@@ -119,6 +119,38 @@ func TestRootlessLimits(t *testing.T) {
 	r.refuse(call{args: []string{"create", "--bundle", b.dir, r.id()}}, "linux.resources.devices", "CAP_BPF")
 }
 
+// ST-04 CLI-15 CLI-16: in his delegated subtree a user may do with containers
+// what root may.
+func TestRootlessControl(t *testing.T) {
+	r, a := newRootless(t)
+	parent, ok := a.delegate(r)
+	if !ok {
+		return // TestRootlessWithoutDelegation
+	}
+	c := r.runDetached(a.bundle(t, limited))
+	c.ok("pause", c.id)
+	if got := c.status(); got != "paused" {
+		t.Errorf("after pause: %s", got)
+	}
+	c.ok("update", "--memory", "32m", "--pids-limit", "40", c.id)
+	c.ok("resume", c.id)
+	for file, want := range map[string]string{"memory.max": "33554432", "pids.max": "40"} {
+		wantLines(t, readFile(t, filepath.Join(parent, "skep", c.id, file)), want)
+	}
+	if s := c.stats(); s.Pids.Limit != 40 || s.Memory.Usage.Limit != 32<<20 || s.Memory.Usage.Usage == 0 {
+		t.Errorf("%+v %+v", s.Pids, s.Memory.Usage)
+	}
+	if pids := c.pids(); !slices.Contains(pids, c.pid) {
+		t.Errorf("ps: %v, init is %d", pids, c.pid)
+	}
+	follow := r.follow("events", "--interval", "20ms", c.id)
+	follow.await("statistics come", func(all []event) bool { return len(all) > 0 })
+	c.stop()
+	if res := follow.end(); res.code != 0 || res.stderr != "" {
+		t.Errorf("events: exit %d, %s", res.code, res.stderr)
+	}
+}
+
 // MNT-23: the container's cgroup, and no other, with a cgroup namespace and
 // without; for writing its root may make cgroups of its own, and not lift its
 // limits.

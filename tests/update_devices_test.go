@@ -123,6 +123,20 @@ func TestUpdateBelowUsage(t *testing.T) {
 	}
 }
 
+// Of updates at the same time none is lost.
+func TestUpdatesAtOnce(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t))
+	flags := [][]string{{"--pids-limit", "21"}, {"--memory", "64m"}, {"--cpu-quota", "30000"}, {"--cpu-share", "512"}, {"--cpuset-cpus", "0"}}
+	parallel(len(flags), func(i int) { r.expect(append(append([]string{"update"}, flags[i]...), c.id)...) })
+	kept := c.keptResources()
+	if kept.Pids == nil || kept.Memory == nil || kept.CPU == nil || kept.CPU.Quota == nil || kept.CPU.Shares == nil || kept.CPU.Cpus != "0" {
+		t.Errorf("kept: %s", asJSON(t, kept))
+	}
+	c.wantFiles("pids", []string{"pids.max", "21"}, []string{"pids.max", "21"})
+	c.wantFiles("cpu", []string{"cpu.shares", "512", "cpu.cfs_quota_us", "30000"}, []string{"cpu.weight", "59", "cpu.max", "30000 100000"})
+}
+
 // deviceFilters are the ids of the programs that judge a container's devices on
 // v2, one after the other.
 func deviceFilters(t *testing.T, c *container) string {
