@@ -21,6 +21,20 @@ func (d dir) checkJoin() error {
 	return nil
 }
 
+// CanJoin tells whether this process may have a child born into the group's v2 directory.
+func (g *Group) CanJoin() bool {
+	layout, err := Detect()
+	if err != nil {
+		return false
+	}
+	for _, h := range layout.Hierarchies {
+		if h.Name == "" {
+			return dir{path: g.V2Dir(), mount: h.Mount, own: h.Own}.checkJoin() == nil
+		}
+	}
+	return true
+}
+
 // commonAncestor returns the deepest cgroup that two cgroups are in, "" for the root. What is outside of the cgroup
 // namespace, whose path begins with "/..", has the root in common.
 func commonAncestor(a, b string) string {

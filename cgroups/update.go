@@ -51,7 +51,7 @@ func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 	if len(devices) > 0 {
 		back = backToDevices(devices, rules)
 	}
-	back = append(back, g.before(writes)...)
+	back = append(back, g.Before(writes)...)
 	undo = func() error { return g.restore(back) }
 	if err := g.Apply(append(writes, devices...)); err != nil {
 		return nil, errors.Join(err, undo())
@@ -59,10 +59,10 @@ func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 	return undo, nil
 }
 
-// before returns the writes that put back what the given ones are going to
-// change, the last one first. A file that cannot be read has nothing to be put
+// Before returns the writes that put back what the given ones are going to
+// change, the last one first. Rules for devices are left out. A file that cannot be read has nothing to be put
 // back: either it does not exist, or it holds no value, as memory.reclaim does.
-func (g *Group) before(writes []Write) []Write {
+func (g *Group) Before(writes []Write) []Write {
 	var before []Write
 	for _, w := range slices.Backward(writes) {
 		dir, err := g.dirOf(w.Controller)
@@ -74,6 +74,19 @@ func (g *Group) before(writes []Write) []Write {
 		}
 	}
 	return before
+}
+
+// Value returns what a file holds, "" if it cannot be read.
+func (g *Group) Value(controller, file string) string {
+	dir, err := g.dirOf(controller)
+	if err != nil {
+		return ""
+	}
+	text, err := readFile(dir + "/" + file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(text)
 }
 
 // restore does writes as far as it can. What the kernel refuses it gets once

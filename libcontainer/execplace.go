@@ -21,8 +21,9 @@ import (
 // entry is the way in.
 type entry struct {
 	group *cgroups.Group
-	first int // CLONE_NEW* of the namespaces that are joined before the fork
-	rest  int // and of those after it
+	moved bool // the player is in the cgroup already
+	first int  // CLONE_NEW* of the namespaces that are joined before the fork
+	rest  int  // and of those after it
 	forks bool
 }
 
@@ -87,18 +88,13 @@ func (e *execution) spawn() error {
 	if err := e.designEntry(); err != nil {
 		return err
 	}
-	cgroup := -1
-	if !e.entry.forks {
-		var err error
-		if cgroup, err = openGroup(e.entry.group); err != nil {
-			return err
-		}
-		if cgroup >= 0 {
-			defer unix.Close(cgroup)
-		}
-	}
 	var err error
-	if e.child, err = nsenter.Start(nsenter.Options{Cgroup: cgroup, TempDir: e.root}); err != nil {
+	if e.entry.moved = !e.entry.forks || e.container.outside(e.entry.group); e.entry.moved {
+		e.child, err = e.container.startIn(e.entry.group, e.options, e.root)
+	} else {
+		e.child, err = nsenter.Start(nsenter.Options{Cgroup: -1, TempDir: e.root})
+	}
+	if err != nil {
 		return err
 	}
 	return e.settleLimits()
@@ -119,7 +115,7 @@ func (e *execution) place() error {
 		p.Add(join(p.Take(e.pidfd()), e.entry.first))
 	}
 	fork := plan.Fork{}
-	if dir := e.entry.group.V2Dir(); dir != "" {
+	if dir := e.entry.group.V2Dir(); dir != "" && !e.entry.moved {
 		fork.Cgroup = p.Take(directory(dir))
 	}
 	p.Add(fork)

@@ -70,19 +70,12 @@ func (h *hook) launch(stdin, output int) (*nsenter.Child, error) {
 // child starts a player where the hook is to run.
 func (h *hook) child() (*nsenter.Child, error) {
 	c := h.container
-	o := nsenter.Options{Cgroup: -1, TempDir: filepath.Dir(c.dir.path)}
+	temp := filepath.Dir(c.dir.path)
 	if !h.at.inside() {
-		return nsenter.Start(o)
+		return nsenter.Start(nsenter.Options{Cgroup: -1, TempDir: temp})
 	}
 	group := cgroups.Open(c.state.Cgroup)
-	var err error
-	if o.Cgroup, err = openGroup(group); err != nil {
-		return nil, err
-	}
-	if o.Cgroup >= 0 {
-		defer unix.Close(o.Cgroup)
-	}
-	child, err := nsenter.Start(o)
+	child, err := c.startIn(group, &c.options, temp)
 	if err != nil {
 		return nil, err
 	}

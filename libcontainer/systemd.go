@@ -132,3 +132,36 @@ func (c *Container) stopUnit() error {
 	defer m.Close()
 	return m.Stop(u.Name)
 }
+
+// updateUnit does the writes of an update, and has systemd know of them. The files come first: the kernel may refuse
+// them, and a limit on memory that is in use is refused before systemd could have processes killed for it.
+func (c *Container) updateUnit(group *cgroups.Group, writes, rules []cgroups.Write) (undo func() error, err error) {
+	m, err := c.options.connect(context.Background(), group.Unit().User)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	host := systemd.Host{Version: m.Version, Update: true, Read: group.Value, Drivers: systemd.Drivers}
+	before, _ := systemd.Convert(append(group.Before(writes), rules...), host)
+	props, writes := systemd.Convert(writes, host)
+	undoFiles, err := group.Update(writes, rules)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Set(group.Unit().Name, props); err != nil {
+		return nil, errors.Join(err, undoFiles())
+	}
+	return func() error {
+		return errors.Join(c.setUnit(group.Unit(), before), undoFiles())
+	}, nil
+}
+
+// setUnit sets properties of a unit.
+func (c *Container) setUnit(u cgroups.Unit, props []systemd.Property) error {
+	m, err := c.options.connect(context.Background(), u.User)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Set(u.Name, props)
+}

@@ -109,5 +109,8 @@ func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func
 			return nil, err
 		}
 	}
+	if group.Unit().Name != "" {
+		return c.updateUnit(group, writes, present)
+	}
 	return group.Update(writes, present)
 }

@@ -74,29 +74,25 @@ func ConnectUser(ctx context.Context, addresses []string) (*Manager, error) {
 
 func connect(ctx context.Context, addresses []string) (*Manager, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	var errs []error
-	for _, address := range addresses {
-		conn, err := dial(ctx, address)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		m := &Manager{
-			ctx: ctx, cancel: cancel, conn: conn, object: conn.Object(service, root),
-			bus: !isPrivate(address), signals: make(chan *dbus.Signal, 16),
-		}
-		if err := m.greet(); err != nil {
-			errs = append(errs, err)
+	err := errors.New("no address is known")
+	for i, address := range addresses {
+		conn, failed := dial(ctx, address)
+		if failed == nil {
+			m := &Manager{
+				ctx: ctx, cancel: cancel, conn: conn, object: conn.Object(service, root),
+				bus: !isPrivate(address), signals: make(chan *dbus.Signal, 16),
+			}
+			if failed = m.greet(); failed == nil {
+				return m, nil
+			}
 			conn.Close()
-			continue
 		}
-		return m, nil
+		if i == 0 { // what comes next is only tried in its place
+			err = failed
+		}
 	}
 	cancel()
-	if len(errs) == 0 {
-		return nil, errors.New("no address is known")
-	}
-	return nil, errors.Join(errs...)
+	return nil, err
 }
 
 // isPrivate tells whether systemd itself is at the other end.

@@ -83,8 +83,8 @@ func Convert(writes []cgroups.Write, h Host) ([]Property, []cgroups.Write) {
 				continue
 			}
 			value, ok := r.value(strings.TrimSpace(w.Value))
-			if !ok {
-				continue
+			if !ok || w.File == "cpu.idle" && w.Value == "0" && has(props, r.name) {
+				continue // the weight that is asked for counts
 			}
 			if _, list := value.([]deviceSetting); !list { // of lists systemd adds one to the other
 				props = slices.DeleteFunc(props, func(p Property) bool { return p.Name == r.name })
@@ -95,6 +95,10 @@ func Convert(writes []cgroups.Write, h Host) ([]Property, []cgroups.Write) {
 	quota, writes := quotaProperties(writes, h)
 	props = append(props, quota...)
 	return append(props, deviceProperties(writes, h)...), writes
+}
+
+func has(props []Property, name string) bool {
+	return slices.ContainsFunc(props, func(p Property) bool { return p.Name == name })
 }
 
 // unlimited is "max" in properties.
@@ -132,9 +136,16 @@ func tasks(s string) (any, bool) {
 	return max(n, 1), err == nil
 }
 
-// idle turns cpu.idle into the weight 0; that it is not idle goes without
-// saying.
-func idle(s string) (any, bool) { return uint64(0), s == "1" }
+// idle turns cpu.idle into the weight 0, and back into the kernel's default.
+func idle(s string) (any, bool) {
+	switch s {
+	case "0":
+		return uint64(100), true
+	case "1":
+		return uint64(0), true
+	}
+	return nil, false
+}
 
 func oomPolicy(s string) (any, bool) {
 	switch s {
