@@ -114,7 +114,7 @@ func (w *watcher) follow(interval time.Duration, yield func(Event) bool) error {
 			err = w.stats(yield)
 		}
 		switch {
-		case errors.Is(err, errEnough), errors.Is(err, ErrNotRunning): // it has ended meanwhile
+		case errors.Is(err, errEnough):
 			return nil
 		case err != nil || ended:
 			return err
@@ -156,8 +156,11 @@ func (w *watcher) outOfMemory(yield func(Event) bool) error {
 
 func (w *watcher) stats(yield func(Event) bool) error {
 	s, err := w.container.Stats()
-	if err == nil && !yield(Event{Type: EventStats, ID: w.container.state.ID, Data: s}) {
-		err = errEnough
+	switch {
+	case errors.Is(err, ErrNotRunning): // the pidfd is about to tell, and there may have been an event before
+		return nil
+	case err == nil && !yield(Event{Type: EventStats, ID: w.container.state.ID, Data: s}):
+		return errEnough
 	}
 	return err
 }

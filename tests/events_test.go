@@ -197,7 +197,7 @@ func TestEventsOfTheEnd(t *testing.T) {
 			memory(r).Limit, memory(r).Swap = ptr(int64(16<<20)), ptr(int64(16<<20))
 		}))
 	c := r.runDetached(b)
-	follow := r.follow("events", "--interval", "20ms", c.id)
+	follow := r.follow("events", "--interval", "2ms", c.id)
 	follow.await("statistics come", func(all []event) bool { return len(all) > 0 })
 	b.write("go", "", 0o644)
 	if res := follow.end(); res.code != 0 || res.stderr != "" {
