@@ -74,7 +74,8 @@ func (g *Group) signal(pids []int, sig unix.Signal) error {
 	fds := make([]int, len(pids))
 	for i, pid := range pids {
 		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil && err != unix.ESRCH {
+		// EINVAL: gone, but the pid still is the session's or process group's of others.
+		if err != nil && err != unix.ESRCH && err != unix.EINVAL {
 			return fmt.Errorf("pidfd_open %d: %w", pid, err)
 		}
 		fds[i] = fd

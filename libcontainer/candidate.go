@@ -148,12 +148,18 @@ func (c *candidate) closeChild() {
 
 // hint adds what the user can do about a step that failed or a process that was killed.
 func (c *candidate) hint(err error) error {
-	var death *nsenter.DeathError
-	if !errors.As(err, &death) || !death.Status.Signaled() || death.Status.Signal() != unix.SIGKILL {
-		return stepHint(err)
-	}
-	if r := c.spec.Linux.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+	if r := c.spec.Linux.Resources; lackedMemory(err) && r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
 		return fmt.Errorf("%w: linux.resources.memory.limit of %d bytes is too low?", err, *r.Memory.Limit)
 	}
-	return err
+	return stepHint(err)
+}
+
+// lackedMemory tells whether a memory limit explains the error. The kernel kills the process, or refuses it memory:
+// on v2 already for the clone, because init is born in its cgroup, or for exec.
+func lackedMemory(err error) bool {
+	var death *nsenter.DeathError
+	if !errors.As(err, &death) {
+		return errors.Is(err, unix.ENOMEM)
+	}
+	return death.Status.Signal() == unix.SIGKILL || death.Status.ExitStatus() == nsenter.ExecFailed
 }

@@ -105,7 +105,9 @@ func (p Process) open() (int, error) {
 		return -1, ErrNotRunning
 	}
 	fd, err := unix.PidfdOpen(p.Pid, 0)
-	if err == unix.ESRCH {
+	// EINVAL: there is no such process, but others have its pid for their session or process group. Newer kernels
+	// say ESRCH then, too.
+	if err == unix.ESRCH || err == unix.EINVAL {
 		return -1, ErrNotRunning
 	}
 	if err != nil {

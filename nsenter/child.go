@@ -72,6 +72,10 @@ type DeathError struct {
 	Status unix.WaitStatus
 }
 
+// ExecFailed is the exit status of a child that could not execute the player, nor report it: Go's syscall package
+// ends it so. Its report needs memory, too.
+const ExecFailed = 253
+
 func (e *DeathError) Error() string {
 	how := "exited with status " + strconv.Itoa(e.Status.ExitStatus())
 	if e.Status.Signaled() {

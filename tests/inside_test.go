@@ -67,6 +67,17 @@ func parseMounts(text string) []mountLine {
 	return mounts
 }
 
+// pathInFilesystem is what mountinfo shows as the root of a bind mount of the directory.
+func pathInFilesystem(t *testing.T, dir string) string {
+	t.Helper()
+	table := readFile(t, "/proc/self/mountinfo")
+	for at := dir; ; at = filepath.Dir(at) {
+		if m, ok := mountAt(table, at); ok {
+			return filepath.Join(m.root, strings.TrimPrefix(dir, at))
+		}
+	}
+}
+
 // mountAt returns the topmost mount on a path, and whether there is one. The
 // table is in the order in which mounts were made, not attached.
 func mountAt(text, point string) (mountLine, bool) {

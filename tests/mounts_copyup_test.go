@@ -29,8 +29,9 @@ func fillCovered(b bundle, base int) {
 		}
 	}
 	fail(unix.Mkfifo(dir+"/fifo", 0o600))
-	fail(unix.Setxattr(dir+"/file", "user.mark", []byte("kept"), 0))
-	fail(unix.Setxattr(dir+"/deep", "user.mark", []byte("dir"), 0))
+	// Not user.*, which a tmpfs has only since Linux 6.6.
+	fail(unix.Setxattr(dir+"/file", "trusted.mark", []byte("kept"), 0))
+	fail(unix.Setxattr(dir+"/deep", "trusted.mark", []byte("dir"), 0))
 	fail(filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
 		if err != nil {
 			return err
@@ -91,7 +92,7 @@ func TestTmpCopyUpDetails(t *testing.T) {
 	inside := procPath(c.pid, "root/data")
 	value := make([]byte, 10)
 	for name, want := range map[string]string{"file": "kept", "deep": "dir"} {
-		if n, err := unix.Getxattr(filepath.Join(inside, name), "user.mark", value); err != nil || string(value[:n]) != want {
+		if n, err := unix.Getxattr(filepath.Join(inside, name), "trusted.mark", value); err != nil || string(value[:n]) != want {
 			t.Errorf("%s: %q, %v", name, value[:max(n, 0)], err)
 		}
 	}

@@ -22,7 +22,8 @@ func mapped(m specs.Mount, uids, gids []specs.LinuxIDMapping) specs.Mount {
 	return m
 }
 
-// ownedTree is a host directory with a file of 1000:1000 in it and in a filesystem mounted on its directory sub.
+// ownedTree is a host directory with a file of 1000:1000 in it and in what is mounted on its directory sub: another
+// directory of the same filesystem, because a tmpfs has idmapped mounts only since Linux 6.3.
 func ownedTree(t *testing.T) string {
 	t.Helper()
 	host := tempDir(t)
@@ -30,7 +31,10 @@ func ownedTree(t *testing.T) string {
 	if err := os.Mkdir(sub, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	hostMount(t, sub, "tmpfs", "")
+	if err := unix.Mount(tempDir(t), sub, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	unmountAfter(t, sub)
 	for _, name := range []string{"file", "sub/file"} {
 		writeFile(t, filepath.Join(host, name), "")
 		if err := os.Chown(filepath.Join(host, name), 1000, 1000); err != nil {
@@ -46,6 +50,10 @@ func hostMount(t *testing.T, at, fstype, data string) {
 	if err := unix.Mount(fstype, at, fstype, 0, data); err != nil {
 		t.Fatal(err)
 	}
+	unmountAfter(t, at)
+}
+
+func unmountAfter(t *testing.T, at string) {
 	t.Cleanup(func() {
 		if err := unix.Unmount(at, 0); err != nil {
 			t.Error(err)

@@ -71,6 +71,8 @@ var allowedDifferences = []struct{ key, ours, reason string }{
 		"the container's own cgroups are bound private: nothing that the host mounts there is meant for it"},
 	{`mount /sys/fs/cgroup/systemd`, `^\[/ nodev,noexec,nosuid,relatime,ro  cgroup cgroup name=systemd,rw\]$`,
 		"what stands for the source of a cgroup mount is a name; it is cgroup for every hierarchy"},
+	{`cgroup cpu.weight`, `^100\n$`,
+		"1024 shares, v1's default, become v2's default weight, as in runc since 1.3.2"},
 	{`other domainname`, `^dom$`, "runc before 1.2 does not know domainname"},
 }
 
@@ -149,7 +151,7 @@ func observeWith(t *testing.T, binary string, spec specs.Spec, script string) ob
 	res := r.run(b)
 	seen["exit code"] = fmt.Sprint(res.code)
 	seen["stderr"] = res.stderr
-	local := strings.NewReplacer(b.dir, "BUNDLE", b.cgroup, "CGROUP")
+	local := strings.NewReplacer(b.dir, "BUNDLE", pathInFilesystem(t, b.dir), "BUNDLE", b.cgroup, "CGROUP")
 	section := ""
 	for line := range strings.Lines(res.stdout) {
 		line = strings.TrimSuffix(line, "\n")
