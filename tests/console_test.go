@@ -26,7 +26,7 @@ func consoleSocket(t *testing.T) (path string, accept func() (name string, maste
 	t.Cleanup(func() { listener.Close() })
 	return path, func() (string, *os.File) {
 		t.Helper()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(patience)
 		if err := listener.(*net.UnixListener).SetDeadline(deadline); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func consoleSocket(t *testing.T) (path string, accept func() (name string, maste
 // readUntil reads from a pty until the text holds the wanted end.
 func readUntil(t *testing.T, master *os.File, end string) string {
 	t.Helper()
-	if err := master.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := master.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer

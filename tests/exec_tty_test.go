@@ -115,7 +115,7 @@ func pidfdSocket(t *testing.T) (path string, accept func() (payload string, pid 
 	t.Cleanup(func() { listener.Close() })
 	return path, func() (string, int) {
 		t.Helper()
-		if err := listener.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := listener.SetDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := listener.AcceptUnix()

@@ -124,7 +124,8 @@ func TestSmallLimits(t *testing.T) {
 	})))
 }
 
-// CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is, wherever the caller is.
+// CGP-03 CGP-04 CGP-05 CGP-06: where the cgroup is, wherever the caller is. CGP-09 CGP-21: it is at the same path in
+// every hierarchy, also in those of controllers without a limit.
 func TestCgroupsPath(t *testing.T) {
 	r := newCgroupfsRuntime(t)
 	caller := "/skep-test/" + suite.mark + "/caller"

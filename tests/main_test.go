@@ -117,6 +117,9 @@ func inner(m *testing.M) (int, error) {
 	if suite.driver, err = findDriver(); err != nil {
 		return 1, err
 	}
+	if err := leaveOut(); err != nil {
+		return 1, err
+	}
 	defer removeCgroups("/skep-test/" + suite.mark)
 	return m.Run(), nil
 }

@@ -36,7 +36,7 @@ func (m *serviceManager) env() []string { return []string{"NOTIFY_SOCKET=" + m.p
 // next returns the next message, and closes the descriptors that come with it, as a manager does.
 func (m *serviceManager) next() string {
 	m.t.Helper()
-	if err := m.conn.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := m.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		m.t.Fatal(err)
 	}
 	text, rights := make([]byte, 4096), make([]byte, 4096)

@@ -137,12 +137,16 @@ func descendants() []process {
 	return found
 }
 
-// eventually polls until ok holds, for at most five seconds.
+// patience is how long a test waits for what has to happen, far longer than it takes: the machine may be emulated
+// or have others to serve.
+const patience = time.Minute
+
+// eventually polls until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("did not happen within 5 s: %s", what)
+			t.Fatalf("did not happen within %v: %s", patience, what)
 		}
 	}
 }

@@ -116,10 +116,10 @@ func (r *ociRuntime) call(c call) result {
 }
 
 // start begins an invocation and returns the function that waits for its end,
-// which is an error if it does not come within 20 s.
+// which is an error if it does not come in time.
 func (r *ociRuntime) start(c call) func() (result, error) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	line := append(slices.Clone(c.wrap), r.binary)
 	if !c.bare {
 		line = append(append(line, "--root", r.root), r.driver.flags(c)...)
@@ -153,7 +153,7 @@ func (r *ociRuntime) start(c call) func() (result, error) {
 		var exit *exec.ExitError
 		switch {
 		case ctx.Err() != nil:
-			return res, errors.New(strings.Join(line, " ") + ": no end within 20 s\n" + res.stderr)
+			return res, errors.New(strings.Join(line, " ") + ": no end within " + patience.String() + "\n" + res.stderr)
 		case err != nil && !errors.As(err, &exit):
 			return res, err
 		case strings.Contains(res.stderr, "goroutine 1 ["):

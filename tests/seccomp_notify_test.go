@@ -41,7 +41,7 @@ func newSeccompAgent(t *testing.T) *seccompAgent {
 // accept takes one connection, up to its end. The descriptors have to come with the first bytes, and only there.
 func (a *seccompAgent) accept() (payload []byte, listener *os.File) {
 	a.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	if err := a.socket.SetDeadline(deadline); err != nil {
 		a.t.Fatal(err)
 	}

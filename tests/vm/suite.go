@@ -73,7 +73,7 @@ func testCommand(ctx context.Context, args []string) (int, error) {
 	run := flags.String("run", ".", "run only the tests that match the regular `expression`")
 	skep := flags.String("skep", "skep", "the `binary` to test, inside the current directory")
 	jobs := flags.Int("jobs", runtime.NumCPU(), "`number` of machines at a time")
-	timeout := flags.Duration("timeout", 10*time.Minute, "end a machine after this `time`")
+	timeout := flags.Duration("timeout", 20*time.Minute, "end a machine after this `time`")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0, nil
 	} else if err != nil {
@@ -183,7 +183,7 @@ func (s *suite) run(ctx context.Context, p piece) {
 	j := job{
 		args: []string{
 			filepath.Join(guestTree, binaries, p.program+".test"),
-			"-test.run", "^(" + strings.Join(p.tests, "|") + ")$", "-test.timeout", "0",
+			"-test.run", "^(" + strings.Join(p.tests, "|") + ")$", "-test.timeout", (s.timeout * 9 / 10).String(),
 		},
 		env:    []string{"SKEP_BINARY=" + filepath.Join(guestTree, s.skep), "TMPDIR=" + guestScratch},
 		shares: []share{{tree, guestTree, true}},
@@ -199,6 +199,9 @@ func (s *suite) run(ctx context.Context, p piece) {
 	mixed.to = &out
 	start := time.Now()
 	code, err := s.machines[p.configuration].run(limited, j, &mixed, &mixed)
+	if errors.Is(limited.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("no end within %v", s.timeout)
+	}
 	s.record(p, out.String(), code, err, time.Since(start))
 }
 

@@ -1,0 +1,54 @@
+package tests
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// beyond are the tests of what not every host's kernel can show. They are left out where it is missing, with a
+// sentence: here and nowhere else, so that nothing is skipped unseen.
+var beyond = []struct {
+	test  string
+	needs string
+	met   func() bool
+}{
+	{"TestIDMappedTmpfs", "idmapped mounts of tmpfs, of Linux 6.3", func() bool { return kernelIsAtLeast(6, 3) }},
+	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
+}
+
+// leaveOut keeps from running what this kernel cannot show.
+func leaveOut() error {
+	var out []string
+	for _, b := range beyond {
+		if b.met() {
+			continue
+		}
+		out = append(out, "^"+b.test+"$")
+		selected, _, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+		if wanted, err := regexp.MatchString(selected, b.test); err == nil && wanted {
+			fmt.Fprintf(os.Stderr, "not on this kernel: %s: needs %s\n", b.test, b.needs)
+		}
+	}
+	if caller := flag.Lookup("test.skip").Value.String(); caller != "" {
+		out = append(out, caller)
+	}
+	return flag.Set("test.skip", strings.Join(out, "|"))
+}
+
+// kernelIsAtLeast is for what can be told by the version only.
+func kernelIsAtLeast(major, minor int) bool {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		panic(err) // it has no reason to
+	}
+	fields := strings.FieldsFunc(unix.ByteSliceToString(name.Release[:]), func(r rune) bool { return r < '0' || r > '9' })
+	a, errA := strconv.Atoi(fields[0])
+	b, errB := strconv.Atoi(fields[1])
+	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
+}
