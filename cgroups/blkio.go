@@ -57,10 +57,14 @@ func weightDevice(c *compiler, field string, d specs.LinuxWeightDevice) {
 	if d.Weight == nil && d.LeafWeight == nil {
 		c.fail(field, "has neither weight nor leafWeight")
 	}
-	// Here 0 is a value: it takes an earlier weight of the device back.
+	// Here 0 is a value: it takes an earlier weight of the device back. BFQ wants
+	// a word for it.
 	if d.Weight != nil {
-		w := weight(c, field+".weight", d.Weight)
-		blkioWeight(c, "weight_device", dev+" "+utoa(w), field+".weight")
+		value := "default"
+		if w := weight(c, field+".weight", d.Weight); w != 0 {
+			value = utoa(w)
+		}
+		blkioWeight(c, "weight_device", dev+" "+value, field+".weight")
 	}
 	if d.LeafWeight != nil {
 		w := weight(c, field+".leafWeight", d.LeafWeight)

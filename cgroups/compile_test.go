@@ -271,7 +271,7 @@ func TestCompileBlkio(t *testing.T) {
 		}), want: []string{
 			"blkio.weight=10", "blkio.bfq.weight=10 else", "blkio.leaf_weight=1000",
 			"blkio.weight_device=8:16 500", "blkio.bfq.weight_device=8:16 500 else", "blkio.leaf_weight_device=8:16 300",
-			"blkio.weight_device=8:16 0", "blkio.bfq.weight_device=8:16 0 else",
+			"blkio.weight_device=8:16 default", "blkio.bfq.weight_device=8:16 default else",
 			"blkio.throttle.read_bps_device=8:16 1", "blkio.throttle.write_bps_device=8:16 2",
 			"blkio.throttle.read_iops_device=8:16 3", "blkio.throttle.write_iops_device=8:16 0",
 		}},
