@@ -127,7 +127,7 @@ func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) er
 	resources := b.spec.Linux.Resources
 	if !b.rights.host {
 		resources = deviceRules(resources)
-	} else if !o.rootless {
+	} else if !o.rootless && !o.noCgroups {
 		resources = guarded(resources)
 	}
 	var warnings []string
@@ -135,7 +135,9 @@ func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) er
 		return err
 	}
 	b.warn(warnings...)
-	if o.systemd {
+	if o.noCgroups {
+		layout.Hierarchies = nil
+	} else if o.systemd {
 		return b.designUnit(ctx, layout, id, o)
 	}
 	b.group, err = cgroups.New(layout, b.spec.Linux.CgroupsPath, id, o.rootless)

@@ -13,15 +13,19 @@ import (
 // withoutCgroups goes on where an unprivileged user has no cgroups and the configuration asks for nothing that takes
 // them: no limits, and nobody who could outlive init.
 func (c *creation) withoutCgroups(err error) error {
-	if !c.rootless || c.manages() || !errors.Is(err, cgroups.ErrUnavailable) {
+	switch {
+	case c.noCgroups:
+		err = errors.New("the caller wants none")
+	case !c.rootless || c.manages() || !errors.Is(err, cgroups.ErrUnavailable):
 		return err
+	default:
+		err = fmt.Errorf("%w (%s)", err, delegation())
 	}
 	if setting := cgroups.Needed(c.writes); setting != "" {
-		return fmt.Errorf("%s: %w (%s)", setting, err, delegation())
+		return fmt.Errorf("%s: takes cgroups: %w", setting, err)
 	}
 	if !c.makes(specs.PIDNamespace) {
-		return fmt.Errorf("linux.namespaces: without cgroups the container needs a pid namespace of its own, or its processes could not all be killed: %w (%s)",
-			err, delegation())
+		return fmt.Errorf("linux.namespaces: without cgroups the container needs a pid namespace of its own, or its processes could not all be killed: %w", err)
 	}
 	c.group = cgroups.Open(cgroups.Facts{})
 	c.state.Cgroup = cgroups.Facts{}

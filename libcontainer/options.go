@@ -16,6 +16,7 @@ type options struct {
 	pidFile       string
 	noPivot       bool
 	rootless      bool
+	noCgroups     bool
 	timerSlack    uint64
 	hookEnv       []string
 	searchPath    string
@@ -35,6 +36,10 @@ type options struct {
 	planning      bool          // nothing is to be made
 	resctrl       *resctrl.Tree // in place of the host's, for tests
 }
+
+// NoCgroups makes the container without cgroups: no limits, no pause, and a pid namespace of its own, which is what tells
+// its processes.
+func NoCgroups() Option { return func(o *options) { o.noCgroups = true } }
 
 func newOptions(rootless bool, opts []Option) *options {
 	o := &options{rootless: rootless}

@@ -227,3 +227,19 @@ func TestRootlessOutsideOfDelegation(t *testing.T) {
 	wantLines(t, readFile(t, filepath.Join(dir, "web/pids.max")), "50")
 	c.delete("--force")
 }
+
+// CLI-02: `--cgroup-manager disabled`, as Podman has it, needs no right to
+// cgroups, and uses none where there is one.
+func TestRootlessCgroupsDisabled(t *testing.T) {
+	r, a := newRootless(t)
+	a.delegate(r)
+	own := strings.Count(readFile(t, "/proc/self/cgroup"), "\n")
+	script := args("/bin/sh", "-c", "grep -c . /proc/self/cgroup; grep -c skep/ /proc/self/cgroup; ls /sys/fs/cgroup")
+	disabled := func(b bundle) call {
+		return call{args: append([]string{"--cgroup-manager", "disabled"}, r.runLine(b)...)}
+	}
+	wantLines(t, r.succeed(disabled(a.bundle(t, script))).stdout, itoa(uint64(own)), "0")
+	r.refuse(disabled(a.bundle(t, limited)), "linux.resources.", "the caller wants none")
+	r.refuse(disabled(a.bundle(t, bindProc, without(specs.PIDNamespace))), "pid namespace of its own")
+	r.refuse(call{args: []string{"--cgroup-manager", "zork", "list"}}, "zork", "disabled")
+}

@@ -98,7 +98,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "log-level", Usage: "error, warning or debug"},
 		&cli.BoolFlag{Name: "debug", Usage: "log debug messages too"},
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "have systemd make the cgroup; cgroupsPath is slice:prefix:name then"},
-		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, or systemd for --systemd-cgroup (disabled is not supported yet)"},
+		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, systemd as --systemd-cgroup, or disabled"},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto"},
 		&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
 	}
@@ -119,9 +119,9 @@ func (a *app) begin(c *cli.Context) error {
 		return err
 	}
 	switch c.String("cgroup-manager") {
-	case "cgroupfs", "systemd":
+	case "cgroupfs", "systemd", "disabled":
 	default:
-		return fmt.Errorf("--cgroup-manager %s: want cgroupfs or systemd; disabled is not supported yet", c.String("cgroup-manager"))
+		return fmt.Errorf("--cgroup-manager %s: want cgroupfs, systemd or disabled", c.String("cgroup-manager"))
 	}
 	switch c.String("rootless") {
 	case "true", "false", "auto":

@@ -9,7 +9,7 @@ import (
 	"skep/libcontainer"
 )
 
-// systemdOptions say who makes cgroups, and where an unprivileged user's systemd is found: also for a container that
+// systemdOptions say who makes cgroups, if anybody, and where an unprivileged user's systemd is found: also for a container that
 // has a unit already, whatever the flags are now.
 func systemdOptions(c *cli.Context) []libcontainer.Option {
 	var options []libcontainer.Option
@@ -18,6 +18,9 @@ func systemdOptions(c *cli.Context) []libcontainer.Option {
 	}
 	if c.Bool("systemd-cgroup") || c.String("cgroup-manager") == "systemd" {
 		options = append(options, libcontainer.SystemdCgroup())
+	}
+	if c.String("cgroup-manager") == "disabled" {
+		options = append(options, libcontainer.NoCgroups())
 	}
 	return options
 }
