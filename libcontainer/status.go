@@ -57,9 +57,10 @@ type Process struct {
 
 // procStat is what skep reads from /proc/PID/stat.
 type procStat struct {
-	comm  string
-	state byte
-	start uint64
+	comm    string
+	state   byte
+	exiting bool // its end has begun, before it closes its files
+	start   uint64
 }
 
 func readStat(pid int) (procStat, error) {
@@ -71,13 +72,18 @@ func readStat(pid int) (procStat, error) {
 	if open < 0 || end < open {
 		return procStat{}, os.ErrInvalid
 	}
-	const state, start = 0, 19 // counted from the field after comm
+	const state, flags, start = 0, 6, 19 // counted from the field after comm
 	fields := strings.Fields(string(raw[end+1:]))
 	if len(fields) <= start {
 		return procStat{}, os.ErrInvalid
 	}
 	ticks, err := strconv.ParseUint(fields[start], 10, 64)
-	return procStat{string(raw[open+1 : end]), fields[state][0], ticks}, err
+	if err != nil {
+		return procStat{}, err
+	}
+	bits, err := strconv.ParseUint(fields[flags], 10, 64)
+	const exiting = 0x4 // PF_EXITING in linux/sched.h
+	return procStat{string(raw[open+1 : end]), fields[state][0], bits&exiting != 0, ticks}, err
 }
 
 // Alive reports whether the process runs. A zombie does not: nobody may ever reap it.

@@ -49,7 +49,7 @@ func (v verdict) await(ctx context.Context) error {
 		}
 		// A program that has run and ended leaves its name behind, one that died in execve its former. Where a
 		// parent has reaped it already nothing can be told, and a program that ended at once is the likely story.
-		if st, err := readStat(v.pid); err == nil && st.state == 'Z' && st.comm == v.name {
+		if st, err := readStat(v.pid); err == nil && st.exiting && st.comm == v.name {
 			return errDiedInExec
 		}
 		return nil

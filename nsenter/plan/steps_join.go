@@ -14,8 +14,11 @@ type Setns struct {
 	Name    string
 }
 
-// Lower is setns(2). A pid or time namespace takes effect with the next process: see Fork.
-func (s Setns) Lower(l *Lowering) { l.Call(unix.SYS_SETNS, Value(s.Process), Imm(s.Flags)) }
+// Lower is setns(2). A pid namespace takes effect with the next process: see Fork.
+func (s Setns) Lower(l *Lowering) {
+	l.Call(unix.SYS_SETNS, Value(s.Process), Imm(s.Flags))
+	l.Call(unix.SYS_CLOSE, Value(s.Process))
+}
 func (s Setns) String() string    { return "join the namespaces " + s.Name + " of " + s.Process.String() }
 
 // JoinNamespace joins one namespace by its own descriptor (linux.namespaces, config-linux.md#namespaces).
@@ -74,12 +77,15 @@ type Fork struct {
 const ForkedSize = 8
 
 // Lower makes a sibling, not a child: whoever waits for the one waits for the other. The first process tells the pid,
-// which it knows as the conductor does, and ends.
+// which it knows as the conductor does, and ends. The new one keeps no way to a directory of the host.
 func (s Fork) Lower(l *Lowering) {
 	forked := s.clone(l)
 	l.Call(unix.SYS_WRITE, Value(Control), Addr(scratchA), Imm(ForkedSize))
 	l.Call(unix.SYS_EXIT_GROUP, Imm(0))
 	forked.SkipHere(0)
+	if s.Cgroup != Control {
+		l.Call(unix.SYS_CLOSE, Value(s.Cgroup))
+	}
 }
 
 func (s Fork) clone(l *Lowering) call {
