@@ -38,14 +38,15 @@ var ctrLifeCases = []ctrCase{
 		}
 		awaitExit(c.T, pid)
 		c.daemon.start(c.T)
-		eventually(c.T, "stopped", func() bool { return c.status() == "STOPPED" })
+		// containerd 1.6 keeps the stopped task, 2.x removes it.
+		eventually(c.T, "the task has ended", func() bool { return c.status() != "RUNNING" })
 	}},
 	{"ShimKilled", func(c *ctr) {
 		c.detach(`sleep 1001 & exec sleep 1000`)
 		pid := c.pid()
 		shim := 0
 		for _, p := range processes(c.T) {
-			if strings.HasPrefix(p.command, "/usr/bin/containerd-shim-runc-v2") && strings.Contains(p.command, "-id "+c.id) {
+			if strings.Contains(p.command, "containerd-shim-runc-v2 ") && strings.Contains(p.command, "-id "+c.id) {
 				shim = p.pid
 			}
 		}
