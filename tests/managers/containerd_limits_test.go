@@ -87,21 +87,6 @@ func (c *ctr) cgroup(v1Controller, v1File, v2File string) string {
 	return cgroupValue(c.T, filepath.Join(ctrNamespace, c.id), v1Controller, v1File, v2File)
 }
 
-// onV1 tells whether the controller is in a v1 hierarchy.
-func (c *ctr) onV1(controller string) bool {
-	c.Helper()
-	hierarchies, err := findHierarchies()
-	if err != nil {
-		c.Fatal(err)
-	}
-	for _, h := range hierarchies {
-		if h.controls(controller) {
-			return true
-		}
-	}
-	return false
-}
-
 // detachSpec runs `sleep` with what ctr has no flags for.
 func (c *ctr) detachSpec(edit func(s *specs.Spec)) {
 	c.Helper()

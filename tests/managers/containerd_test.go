@@ -75,14 +75,14 @@ type ctrCase struct {
 
 // ctr is what a case has: a container's name, and how to get at it.
 type ctr struct {
-	*testing.T
+	checks
 	*containerd
 	id    string
 	execs int // how many exec ids were handed out
 }
 
 func newCtr(t *testing.T, d *containerd) *ctr {
-	c := &ctr{T: t, containerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
+	c := &ctr{checks: checks{t}, containerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
 	t.Cleanup(func() {
 		if t.Failed() { // it may have left what the next cases would stumble over
 			for _, id := range strings.Fields(d.ctr("container", "list", "--quiet").run(t).stdout) {
@@ -211,22 +211,4 @@ func (c *ctr) status() string {
 	c.Helper()
 	_, status := c.task(c.id)
 	return status
-}
-
-// equal fails the case unless both are the same.
-func (c *ctr) equal(what, got, want string) {
-	c.Helper()
-	if got != want {
-		c.Errorf("%s: %q, want %q", what, got, want)
-	}
-}
-
-// contains fails the case unless the text has all the parts.
-func (c *ctr) contains(what, text string, parts ...string) {
-	c.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			c.Errorf("%s lacks %q: %s", what, part, text)
-		}
-	}
 }

@@ -1,0 +1,187 @@
+package managers
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// dockerGroup is where dockerd makes the cgroups of the containers.
+const dockerGroup = "/docker-cases"
+
+// dockerClient is the client of dockerd's own version: another one may come
+// first in PATH.
+const dockerClient = "/usr/bin/docker"
+
+// dockerRuntime is the name that dockerd knows the runtime under test by.
+const dockerRuntime = "under-test"
+
+// dockerd is a daemon with its own containerd, and a client's configuration.
+type dockerd struct {
+	*daemon
+	dir  string
+	host string // the client's --host
+}
+
+// TestDocker drives dockerd by its client.
+func TestDocker(t *testing.T) {
+	need(t, "dockerd", "docker-init", "docker-proxy", "iptables", dockerClient, "busybox")
+	ownCgroup(t, dockerGroup)
+	archives := []string{busyboxArchive(t, busyboxImage, defaultConfig), debianArchive(t, debianImage, defaultConfig)}
+	d := startDockerd(t, archives, "--add-runtime", dockerRuntime+"="+runtimeUnderTest, "--default-runtime", dockerRuntime)
+	// The first containers make what dockerd keeps: the network namespace of its
+	// own that it gives to those with the host's, and rules of the firewall.
+	for _, network := range []string{"host", "bridge"} {
+		d.docker("run", "--rm", "--network", network, busyboxImage, "true").succeed(t)
+	}
+	for _, c := range slices.Concat(dockerRunCases, dockerLimitCases, dockerPrivilegeCases) {
+		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newDocker(t, d)) })
+	}
+}
+
+// startDockerd starts a dockerd that has the images of the archives.
+func startDockerd(t *testing.T, archives []string, flags ...string) *dockerd {
+	t.Helper()
+	dir := tempDir(t)
+	d := &dockerd{dir: dir, host: "unix://" + dir + "/sock"}
+	line := append([]string{
+		"dockerd", "--host", d.host, "--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid",
+		"--config-file", dir + "/daemon.json", "--cgroup-parent", dockerGroup, "--storage-driver", "overlay2",
+	}, flags...)
+	if !slices.Contains(flags, "--config-file") {
+		writeFile(t, dir+"/daemon.json", "{}")
+	}
+	d.daemon = startDaemon(t, "API listen on", line...)
+	// Registered after the daemon's stop, and so run before it: what a broken
+	// runtime has left is removed with the pid namespace, but its mounts hold
+	// the directory.
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	for _, archive := range archives {
+		d.docker("load", "--input", archive).succeed(t)
+	}
+	return d
+}
+
+// docker is a command of the client.
+func (d *dockerd) docker(args ...string) call {
+	return call{
+		line: append([]string{dockerClient, "--config", d.dir + "/client", "--host", d.host}, args...),
+	}
+}
+
+// dockerCase is one subtest.
+type dockerCase struct {
+	name string
+	run  func(c *docker)
+}
+
+// docker is what a case has: a container's name, and how to get at it.
+type docker struct {
+	checks
+	*dockerd
+	id string
+}
+
+func newDocker(t *testing.T, d *dockerd) *docker {
+	c := &docker{checks: checks{t}, dockerd: d, id: strings.ToLower(filepath.Base(t.Name()))}
+	t.Cleanup(func() {
+		if t.Failed() { // it may have left what the next cases would stumble over
+			for _, id := range strings.Fields(d.docker("ps", "--all", "--quiet").run(t).stdout) {
+				c.remove(id)
+			}
+		}
+	})
+	return c
+}
+
+// runCall is `docker run` of a container that is removed afterwards; args
+// begin with flags.
+func (c *docker) runCall(args ...string) call {
+	return c.docker(append([]string{"run", "--rm", "--name", c.id}, args...)...)
+}
+
+// scriptCall runs a shell script in a container of the busybox image.
+func (c *docker) scriptCall(script string, flags ...string) call {
+	return c.runCall(append(flags, busyboxImage, "sh", "-ec", script)...)
+}
+
+// sh runs a script in the foreground and returns what it has printed.
+func (c *docker) sh(script string, flags ...string) string {
+	c.Helper()
+	return c.output(c.scriptCall(script, flags...))
+}
+
+// detach runs a script in the background until the case ends.
+func (c *docker) detach(script string, flags ...string) {
+	c.Helper()
+	c.detachAs(c.id, script, flags...)
+}
+
+// detachAs does so with a name.
+func (c *docker) detachAs(name, script string, flags ...string) {
+	c.Helper()
+	args := slices.Concat([]string{"run", "--detach", "--name", name}, flags, []string{busyboxImage, "sh", "-ec", script})
+	c.docker(args...).succeed(c.T)
+	c.Cleanup(func() { c.remove(name) })
+}
+
+// remove kills and removes a container with its volumes.
+func (c *docker) remove(name string) {
+	c.Helper()
+	c.docker("rm", "--force", "--volumes", name).succeed(c.T)
+}
+
+// exec runs a command in the container and returns what it has printed.
+func (c *docker) exec(line ...string) string {
+	c.Helper()
+	return c.output(c.execCall(nil, line...))
+}
+
+// execCall is `docker exec` with flags.
+func (c *docker) execCall(flags []string, line ...string) call {
+	return c.docker(slices.Concat([]string{"exec"}, flags, []string{c.id}, line)...)
+}
+
+// output returns what a program writes, which must succeed. containerd may
+// lose the last output of a container on a busy machine, with any runtime: what
+// has printed nothing runs once more.
+func (c *docker) output(call call) string {
+	c.Helper()
+	if out := call.succeed(c.T); out != "" {
+		return out
+	}
+	return call.succeed(c.T)
+}
+
+// inspect fills a template with what dockerd knows of the container.
+func (c *docker) inspect(format string) string {
+	c.Helper()
+	return c.docker("inspect", "--format", format, c.id).succeed(c.T)
+}
+
+// proc is the path of a file of init's below /proc.
+func (c *docker) proc(name string) string {
+	c.Helper()
+	return fmt.Sprintf("/proc/%s/%s", c.inspect("{{.State.Pid}}"), name)
+}
+
+// cgroup reads a file of the container's cgroup on the host.
+func (c *docker) cgroup(v1Controller, v1File, v2File string) string {
+	c.Helper()
+	return cgroupValue(c.T, filepath.Join(dockerGroup, c.inspect("{{.Id}}")), v1Controller, v1File, v2File)
+}
+
+// ready is a script's beginning that tells awaitReady that the rest has begun.
+const ready = "echo ready; "
+
+// awaitReady waits for what a script prints first.
+func (c *docker) awaitReady() *session {
+	c.Helper()
+	s := onPipes(c.T, c.docker("logs", "--follow", c.id).line...)
+	s.await("ready\n")
+	return s
+}
