@@ -2,6 +2,7 @@ package tests
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -246,6 +247,9 @@ func (r *ociRuntime) follow(args ...string) *follower {
 	r.t.Helper()
 	f := &follower{ociRuntime: r, out: filepath.Join(tempDir(r.t), "events")}
 	writeFile(r.t, f.out, "")
+	if err := os.Chmod(f.out, 0o666); err != nil { // the runtime may be another user's
+		r.t.Fatal(err)
+	}
 	f.wait = r.start(call{wrap: []string{"/bin/sh", "-c", `out=$1; shift; exec "$@" >"$out"`, "sh", f.out}, args: args})
 	return f
 }

@@ -149,6 +149,7 @@ func TestRootlessControl(t *testing.T) {
 	if res := follow.end(); res.code != 0 || res.stderr != "" {
 		t.Errorf("events: exit %d, %s", res.code, res.stderr)
 	}
+	c.delete()
 }
 
 // MNT-23: the container's cgroup, and no other, with a cgroup namespace and
