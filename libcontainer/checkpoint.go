@@ -184,7 +184,7 @@ func (c *Container) externalMounts(s *specs.Spec) ([]criu.ExternalMount, error) 
 	}
 	defer unix.Close(root)
 	var external []criu.ExternalMount
-	for _, x := range rootfs.Externals(s, rootfs.Host{Bundle: c.state.Bundle}) {
+	for _, x := range rootfs.Externals(s, rootfs.Host{Bundle: c.state.Bundle, Cgroups: cgroups.Open(c.state.Cgroup).Paths()}) {
 		id, err := mountAt(root, x.Destination)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -193,7 +193,7 @@ func (c *Container) externalMounts(s *specs.Spec) ([]criu.ExternalMount, error) 
 			return nil, fmt.Errorf("%s: %w", x.Destination, err)
 		}
 		at := slices.IndexFunc(mounts, func(m *mountinfo.Info) bool { return uint64(m.ID) == id })
-		if at < 0 || !x.Bind && inside[[2]int{mounts[at].Major, mounts[at].Minor}] {
+		if at < 0 || !x.Certain && inside[[2]int{mounts[at].Major, mounts[at].Minor}] {
 			continue // no mount point, or the container's own
 		}
 		external = append(external, criu.ExternalMount{Key: mounts[at].Mountpoint, Value: x.Destination})
@@ -241,7 +241,14 @@ func (c *Container) dump(ctx context.Context, o *CheckpointOptions, images, work
 		fd := int32(o.StatusFD)
 		o.Criu.StatusFD = &fd
 	}
-	session, err := becomeCriu(child, &o.Criu, c.options.searchPath, images, work)
+	quiet, err := memoryFile(nil) // criu has its log
+	if err != nil {
+		child.Kill()
+		return err
+	}
+	defer unix.Close(quiet)
+	streams := &[3]descriptor{{quiet, "input"}, {quiet, "output"}, {quiet, "output"}}
+	session, err := becomeCriu(child, &o.Criu, c.options.searchPath, images, work, streams)
 	if err != nil {
 		child.Kill()
 		return err
@@ -261,8 +268,9 @@ const (
 	firstInherited
 )
 
-// becomeCriu makes a child criu, which inherits more descriptors. The directories it opens by way of this process.
-func becomeCriu(child *nsenter.Child, o *criu.Options, searchPath string, images, work *os.File, more ...descriptor) (*criu.Session, error) {
+// becomeCriu makes a child criu, with other streams than those of this process, and with more descriptors. The
+// directories it opens by way of this process.
+func becomeCriu(child *nsenter.Child, o *criu.Options, searchPath string, images, work *os.File, streams *[3]descriptor, more ...descriptor) (*criu.Session, error) {
 	if searchPath == "" {
 		searchPath = systemPath
 	}
@@ -281,6 +289,11 @@ func becomeCriu(child *nsenter.Child, o *criu.Options, searchPath string, images
 	preserve := plan.PreserveFDs{Away: []plan.Slot{plan.Control}}
 	for _, d := range append([]descriptor{{int(socket.Fd()), socket.Name()}}, more...) {
 		preserve.From = append(preserve.From, p.Take(d))
+	}
+	if streams != nil {
+		for fd, s := range streams {
+			p.Add(plan.Stream{From: p.Take(s), FD: fd})
+		}
 	}
 	p.Add(plan.ResetSignals{}, plan.CloseOnExec{First: 3}, preserve,
 		plan.Exec{Path: program, Args: []string{"criu", "swrk", strconv.Itoa(socketFD)}, Env: []string{"PATH=" + systemPath}})

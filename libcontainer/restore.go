@@ -86,7 +86,7 @@ func (r *restoration) restore() error {
 	if err := r.tellCgroups(); err != nil {
 		return err
 	}
-	session, err := becomeCriu(r.child, &r.Criu, r.searchPath, r.images, r.work, more...)
+	session, err := becomeCriu(r.child, &r.Criu, r.searchPath, r.images, r.work, nil, more...)
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,10 @@ func (r *restoration) reopen() error {
 	p := &plan.Phase{Name: "open"}
 	p.Add(plan.OpenDir{Path: r.images.Name(), Into: plan.Result(0)}, plan.Export{Slot: plan.Result(0)},
 		plan.OpenDir{Path: r.work.Name(), Into: plan.Result(1)}, plan.Export{Slot: plan.Result(1)})
+	if process := r.spec.Process; process != nil && process.NoNewPrivileges && process.ApparmorProfile == "" {
+		// criu below 4.0 forgets it. It is inherited; a profile of AppArmor could not be changed to any more.
+		p.Add(plan.NoNewPrivs{})
+	}
 	results, err := r.child.Run(p)
 	if err != nil {
 		return err
@@ -125,7 +129,7 @@ func (r *restoration) instruct() ([]descriptor, error) {
 	o.EvasiveDevices, o.Notify, o.Sibling = true, true, true
 	o.OrphanPty = r.spec.Process != nil && r.spec.Process.Terminal
 	configureCriu(o, r.spec)
-	for _, x := range rootfs.Externals(r.spec, rootfs.Host{Bundle: r.bundle}) {
+	for _, x := range rootfs.Externals(r.spec, rootfs.Host{Bundle: r.bundle, Cgroups: r.group.Paths()}) {
 		o.ExternalMounts = append(o.ExternalMounts, criu.ExternalMount{Key: x.Destination, Value: x.Source})
 	}
 	if err := r.inheritStreams(); err != nil {

@@ -12,19 +12,19 @@ import (
 )
 
 // onlyV2 tells whether the host has the v2 hierarchy and no other.
-func (c *compiler) onlyV2() bool {
-	_, v2 := c.host.Cgroups[""]
-	return v2 && len(c.host.Cgroups) == 1
+func (h *Host) onlyV2() bool {
+	_, v2 := h.Cgroups[""]
+	return v2 && len(h.Cgroups) == 1
 }
 
 // cgroup mounts the container's cgroups. In a cgroup namespace the kernel shows no more than those; without one the
 // container's own directories are bound, never the root of a hierarchy.
 func (c *compiler) cgroup(m *mount) error {
 	switch {
-	case c.onlyV2() && c.has(specs.CgroupNamespace):
+	case c.host.onlyV2() && c.has(specs.CgroupNamespace):
 		c.add(m.item, plan.Filesystem{Type: "cgroup2", Source: m.Source, Params: m.opt.Data, Attr: m.opt.AttrSet, Into: plan.Mount})
 		c.add(m.item, plan.Attach{Mount: plan.Mount, At: m.at, Make: plan.Directory})
-	case c.onlyV2():
+	case c.host.onlyV2():
 		c.bindCgroup(m, c.host.Cgroups[""], m.at, m.opt.AttrSet)
 	default:
 		c.cgroupV1(m)

@@ -90,7 +90,7 @@ func (c *compiler) mount(m *mount) error {
 	switch {
 	case o.Bind:
 		return c.bind(m)
-	case m.Type == "cgroup", m.Type == "cgroup2" && (c.onlyV2() || len(c.host.Cgroups) == 0):
+	case m.Type == "cgroup", m.Type == "cgroup2" && (c.host.onlyV2() || len(c.host.Cgroups) == 0):
 		return c.cgroup(m)
 	case m.Type == "sysfs" && !c.ownsNetwork():
 		c.hostSysfs(m)

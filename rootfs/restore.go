@@ -1,8 +1,10 @@
 package rootfs
 
 import (
+	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -16,20 +18,25 @@ import (
 type External struct {
 	Destination string // in the container, clean
 	Source      string // on the host, absolute
-	Bind        bool   // one of mounts; of the others some are not the host's, such as what masks a directory
+	Certain     bool   // the others may turn out not to be the host's, such as what masks a directory
 }
 
-// Externals returns the mounts that may be external, in the order of the configuration: bind mounts, masked files,
-// and device nodes that had to be bound.
+// Externals returns the mounts that may be external, in the order of the configuration: bind mounts, cgroups without
+// a namespace of their own, masked files, and device nodes that had to be bound. Of the host it needs the bundle and
+// the cgroups.
 func Externals(s *specs.Spec, h Host) []External {
 	var all []External
 	for i := range s.Mounts {
 		m := &s.Mounts[i]
+		name := path.Clean("/" + m.Destination)
 		o, err := spec.ParseMountOptions(m.Options)
-		if err != nil || !o.Bind {
-			continue
+		switch {
+		case err != nil:
+		case o.Bind:
+			all = append(all, External{name, h.source(m), true})
+		case (m.Type == "cgroup" || m.Type == "cgroup2") && spec.FindNamespace(s.Linux, specs.CgroupNamespace) == nil:
+			all = append(all, h.cgroups(name)...)
 		}
-		all = append(all, External{path.Clean("/" + m.Destination), h.source(m), true})
 	}
 	if s.Linux == nil {
 		return all
@@ -41,6 +48,21 @@ func Externals(s *specs.Spec, h Host) []External {
 		for i := range s.Linux.Devices {
 			name := path.Clean("/" + s.Linux.Devices[i].Path)
 			all = append(all, External{name, name, false})
+		}
+	}
+	return all
+}
+
+// cgroups are the container's, as they are bound to a destination: one for each v1 hierarchy, or v2's.
+func (h *Host) cgroups(destination string) []External {
+	if h.onlyV2() {
+		return []External{{destination, h.Cgroups[""], true}}
+	}
+	var all []External
+	for _, hierarchy := range slices.Sorted(maps.Keys(h.Cgroups)) {
+		if hierarchy != "" {
+			name := strings.TrimPrefix(hierarchy, "name=")
+			all = append(all, External{path.Join(destination, name), h.Cgroups[hierarchy], true})
 		}
 	}
 	return all

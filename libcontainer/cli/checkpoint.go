@@ -75,7 +75,9 @@ func criuFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "auto-dedup", Usage: "drop memory that a later image has again"},
 		&cli.BoolFlag{Name: "lazy-pages", Usage: "leave the memory to criu's lazy-pages server"},
 		&cli.StringFlag{Name: "empty-ns", Usage: "keep a `NAMESPACE` without its content: network"},
-		&cli.StringFlag{Name: "manage-cgroups-mode", Value: "soft", Usage: "soft, full, strict or ignore"},
+		// runc's default is soft. skep has the processes restored in the container's cgroup anyway, and where criu does
+		// it, up to 3.19 it mounts cgroup2 in a way that takes nsdelegate from the host's.
+		&cli.StringFlag{Name: "manage-cgroups-mode", Value: "ignore", Usage: "what criu does about cgroups below the container's: soft, full, strict or ignore"},
 		&cli.StringFlag{Name: "network-lock", Usage: "hold the network still by iptables, nftables or skip it"},
 	}
 }

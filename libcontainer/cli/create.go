@@ -41,7 +41,8 @@ func createFlags() []cli.Flag {
 // options are what every operation gets that may run hooks or look for cgroups.
 func (a *app) options(c *cli.Context) []libcontainer.Option {
 	options := append(systemdOptions(c),
-		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()))
+		libcontainer.Warn(a.log.warn), libcontainer.TimerSlack(callersTimerSlack()), libcontainer.HookEnvironment(os.Environ()),
+		libcontainer.SearchPath(os.Getenv("PATH")))
 	if mode := c.String("rootless"); mode != "auto" {
 		options = append(options, libcontainer.Rootless(mode == "true"))
 	}
@@ -73,7 +74,6 @@ func (a *app) createOptions(c *cli.Context) ([]libcontainer.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, libcontainer.SearchPath(os.Getenv("PATH")))
 	if c.Bool("no-pivot") {
 		options = append(options, libcontainer.NoPivot())
 	}

@@ -109,7 +109,7 @@ func (s *suite) prepare(ctx context.Context, only string, selected *regexp.Regex
 	tests := make(map[string][]string)
 	for _, program := range programs {
 		file := filepath.Join(binaries, program+".test")
-		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", file, "./"+program)
+		build := exec.CommandContext(ctx, "go", "test", "-tags", "vm", "-c", "-o", file, "./"+program)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("compile the tests of %s: %w\n%s", program, err, out)
