@@ -83,6 +83,10 @@ func (e *execution) settleProcess() error {
 	if err != nil {
 		return err
 	}
+	if filter != nil && filter.Notify && !e.rights.admin {
+		// Without CAP_SYS_PTRACE in its own user namespace this process could not fetch the listener.
+		release.Steps = append([]plan.Step{plan.Dumpable{On: true}}, release.Steps...)
+	}
 	gate, err := newPipe()
 	if err != nil {
 		return err
