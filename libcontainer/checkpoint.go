@@ -168,7 +168,7 @@ func configureCriu(o *criu.Options, s *specs.Spec) {
 
 // externalMounts lists the mounts whose sources are outside, as the container has them.
 func (c *Container) externalMounts(s *specs.Spec) ([]criu.ExternalMount, error) {
-	mounts, err := mountinfo.PidMountInfo(c.state.Init.Pid)
+	mounts, err := mountsOf(c.state.Init.Pid)
 	if err != nil {
 		return nil, fmt.Errorf("mounts of %s: %w", c.state.ID, err)
 	}
@@ -199,6 +199,15 @@ func (c *Container) externalMounts(s *specs.Spec) ([]criu.ExternalMount, error) 
 		external = append(external, criu.ExternalMount{Key: mounts[at].Mountpoint, Value: x.Destination})
 	}
 	return external, nil
+}
+
+func mountsOf(pid int) ([]*mountinfo.Info, error) {
+	f, err := os.Open(procFile(pid, "mountinfo"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return mountinfo.GetMountsFromReader(f, nil)
 }
 
 // mountAt returns the id of the mount that has its root at a path; 0 if none has.

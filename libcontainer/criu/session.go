@@ -109,14 +109,13 @@ func (s *Session) send(r *request) error {
 func (s *Session) receive() (*response, *os.File, error) {
 	const longest = 64 << 10 // answers are short
 	message, rights := make([]byte, longest), make([]byte, unix.CmsgSpace(4))
-	n, rn, err := 0, 0, unix.EINTR
+	var n, rn int
+	err := error(unix.EINTR)
 	for err == unix.EINTR {
-		var e error
-		n, rn, _, _, e = unix.Recvmsg(s.socket, message, rights, unix.MSG_CMSG_CLOEXEC)
-		err, _ = e.(unix.Errno)
+		n, rn, _, _, err = unix.Recvmsg(s.socket, message, rights, unix.MSG_CMSG_CLOEXEC)
 	}
 	switch {
-	case err != 0:
+	case err != nil:
 		return nil, nil, os.NewSyscallError("receive from criu", err)
 	case n == 0:
 		return nil, nil, fmt.Errorf("%w: it ended without an answer", ErrFailed)

@@ -73,7 +73,7 @@ func sameValue(t *testing.T, name string, f reflect.Value, value protoreflect.Va
 		same(t, name, f, value.Message())
 		return
 	case reflect.Int32:
-		got := int64(0)
+		var got int64
 		switch d.Kind() {
 		case protoreflect.EnumKind:
 			got = int64(value.Enum())
