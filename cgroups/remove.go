@@ -112,3 +112,26 @@ func (g *Group) stillBusy(dir string, err error) error {
 	}
 	return fmt.Errorf("%w: still has process %s after %v", err, list, removeTimeout)
 }
+
+// LeaveToSystemd waits until systemd has removed the cgroup of an empty unit, at most as long as told. A directory that
+// is taken from under its unit leaves systemd with a unit that never ends.
+func (g *Group) LeaveToSystemd(patience time.Duration) error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("inotify_init1", err)
+	}
+	defer unix.Close(fd)
+	for _, d := range g.dirs {
+		if !d.isSystemds() {
+			continue
+		}
+		if _, err := unix.InotifyAddWatch(fd, d.path, unix.IN_DELETE_SELF); err != nil {
+			continue // it is gone
+		}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, int(patience.Milliseconds())); err != nil && err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+	}
+	return nil
+}

@@ -98,12 +98,11 @@ func (c *Container) destroy() error {
 			return err
 		}
 	}
-	stopped := c.stopUnit()
-	if err := group.Remove(); err != nil {
-		return errors.Join(err, stopped)
+	if err := c.stopUnit(group); err != nil { // there may be no systemd any more
+		c.options.report([]string{err.Error()})
 	}
-	if stopped != nil { // what there was of the unit is gone all the same
-		c.options.report([]string{stopped.Error()})
+	if err := group.Remove(); err != nil {
+		return err
 	}
 	if err := c.removeRdtGroups(); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -119,15 +120,17 @@ func (c *creation) startUnit() error {
 	return nil
 }
 
-// stopUnit has systemd forget the container's unit, if it has one.
-func (c *Container) stopUnit() error {
-	u := c.state.Cgroup.Unit
+// stopUnit has systemd forget the container's unit, if it has one. A systemd that cannot be reached from here still
+// sees that the unit is empty.
+func (c *Container) stopUnit(group *cgroups.Group) error {
+	u := group.Unit()
 	if u.Name == "" {
 		return nil
 	}
 	m, err := c.options.connect(context.Background(), u.User)
 	if err != nil {
-		return err
+		const patience = time.Second
+		return errors.Join(err, group.LeaveToSystemd(patience))
 	}
 	defer m.Close()
 	return m.Stop(u.Name)

@@ -12,6 +12,11 @@ import (
 // that name is somebody else's.
 var ErrNotMade = errors.New("the unit was not made")
 
+// notMade is an ErrNotMade that says why.
+type notMade struct{ error }
+
+func (e notMade) Unwrap() []error { return []error{e.error, ErrNotMade} }
+
 // Names of systemd's errors.
 const (
 	unitExists = service + ".UnitExists"
@@ -26,7 +31,7 @@ const (
 func (m *Manager) Start(u Unit, id string, pid int, props []Property) error {
 	all := override(m.basics(u, id, pid), props)
 	if err := m.listen(u.Name); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotMade, err)
+		return notMade{err}
 	}
 	var job dbus.ObjectPath
 	start := func() error {
@@ -41,7 +46,7 @@ func (m *Manager) Start(u Unit, id string, pid int, props []Property) error {
 	}
 	switch {
 	case err != nil && m.ctx.Err() == nil:
-		return fmt.Errorf("%w: %w", ErrNotMade, m.explain("start "+u.Name, err))
+		return notMade{m.explain("start "+u.Name, err)}
 	case err != nil:
 		return m.explain("start "+u.Name, err)
 	}
