@@ -151,7 +151,7 @@ func (c *candidate) hint(err error) error {
 	if r := c.spec.Linux.Resources; lackedMemory(err) && r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
 		return fmt.Errorf("%w: linux.resources.memory.limit of %d bytes is too low?", err, *r.Memory.Limit)
 	}
-	return stepHint(err)
+	return c.stepHint(err)
 }
 
 // lackedMemory tells whether a memory limit explains the error. The kernel kills the process, or refuses it memory:

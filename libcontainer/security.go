@@ -71,13 +71,18 @@ func (c *candidate) reportKeyring(results *nsenter.Results) {
 	}
 }
 
-// stepHint adds what the user can do about a step of the process that failed.
-func stepHint(err error) error {
+// stepHint adds what the user can do about a step that failed.
+func (b *blueprint) stepHint(err error) error {
 	var step *plan.StepError
-	if errors.As(err, &step) {
-		if hint := process.Hint(step); hint != "" {
-			return fmt.Errorf("%w (%s)", err, hint)
-		}
+	if !errors.As(err, &step) {
+		return err
 	}
-	return err
+	hint := process.Hint(step)
+	if hint == "" {
+		hint = b.mountHint(step)
+	}
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, hint)
 }

@@ -23,9 +23,7 @@ func (d directory) String() string { return d.Name() }
 // through a procfs that nobody can see, because it is never attached.
 func (c *compiler) foreign() (*Plan, error) {
 	c.phase.Add(plan.Umask{})
-	if item := c.writesProcfs(); item != "" {
-		c.add(item, plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
-	}
+	c.procfs()
 	if c.host.RootDir != nil {
 		c.add("root.path", plan.Keep{From: c.take(directory{c.host.RootDir}), As: plan.Root})
 	} else {

@@ -152,10 +152,7 @@ func (c *compiler) root() {
 	// Always slaves: what is attached below never reaches the host, and what the host mounts meanwhile still
 	// arrives. rootfsPropagation says what the new root becomes, not how it is made.
 	c.phase.Add(plan.Enslave{})
-	if item := c.writesProcfs(); item != "" {
-		// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
-		c.add(item, plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
-	}
+	c.procfs()
 	c.attachRoot(c.attachPoint())
 }
 
@@ -169,6 +166,23 @@ func (c *compiler) attachRoot(place string) {
 	slot := c.clone(Tree{Item: "root.path", Path: c.host.Root, Dir: c.host.RootDir, Recursive: true,
 		Changes: []plan.SetAttr{{Propagation: propagation, Recursive: true}}})
 	c.add("root.path", plan.Keep{From: slot, As: plan.Root}, plan.AttachRoot{Path: place})
+}
+
+// procfs brings a procfs into a slot that is out of the image's reach, if something is to be written through it.
+func (c *compiler) procfs() {
+	item := c.writesProcfs()
+	if item == "" {
+		return
+	}
+	pid := spec.FindNamespace(c.linux, specs.PIDNamespace)
+	if (c.has(specs.UserNamespace) || c.host.NoDeviceNodes) && (pid == nil || pid.Path != "") {
+		// A user namespace may mount none of a pid namespace that is not its own; through the host's, too, the kernel
+		// writes to the namespaces of who opens a file.
+		c.add(item, plan.Keep{From: c.take(hostProcfs{}), As: plan.Procfs})
+		return
+	}
+	// Made while the host's /proc is still in sight: where that is hidden, a user namespace may not mount one.
+	c.add(item, plan.Filesystem{Type: "proc", Attr: hardened, Into: plan.Procfs})
 }
 
 // writesProcfs returns the first item that is written through a private procfs, or nothing.

@@ -99,7 +99,11 @@ func (t Tree) change(fd int) error {
 		}
 		if err != nil {
 			s.Mount = plan.Mount
-			return fmt.Errorf("%s: mount_setattr: %w", s, err)
+			err = fmt.Errorf("%s: mount_setattr: %w", s, err)
+			if locked := Locked(t.Path, s.Clear); errors.Is(err, unix.EPERM) && locked != "" {
+				err = fmt.Errorf("%w (%s)", err, locked)
+			}
+			return err
 		}
 	}
 	return nil
@@ -139,3 +143,20 @@ func (t Tree) proofs(slot plan.Slot) []plan.Step {
 	}
 	return steps
 }
+
+// hostProcfs is the host's /proc as a Source.
+type hostProcfs struct{}
+
+// Open proves that it is one.
+func (h hostProcfs) Open() (int, error) {
+	fd, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: "/proc", Err: err}
+	}
+	if err := (Tree{Procfs: true}).prove(fd); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("/proc: %w", err)
+	}
+	return fd, nil
+}
+func (hostProcfs) String() string { return "/proc" }
