@@ -154,7 +154,7 @@ func (c *Container) describe(o *CheckpointOptions, s *specs.Spec) error {
 // configureCriu names criu's own configuration: the annotation org.criu.config, else a file of the host.
 func configureCriu(o *criu.Options, s *specs.Spec) {
 	o.LogLevel = 4 // everything: it is what a failure is explained from
-	if file, ok := s.Annotations["org.criu.config"]; ok {
+	if file, ok := s.Annotations[spec.CriuConfig]; ok {
 		o.ConfigFile = file
 		return
 	}

@@ -5,15 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"skep/nsenter/plan"
 	"skep/spec"
-
-	"github.com/opencontainers/runtime-spec/specs-go"
 )
-
-// contextKind says what an SELinux label is to a filesystem that is mounted with it; crun has introduced it, and
-// Podman asks for rootcontext where systemd is to label files in the container.
-const contextKind = "run.oci.mount_context_type"
 
 var (
 	contextKinds = spec.List[string]{"context", "defcontext", "fscontext", "rootcontext"}
@@ -29,9 +25,9 @@ var (
 
 // checkContext checks the annotation.
 func (c *compiler) checkContext() error {
-	kind, given := c.spec.Annotations[contextKind]
+	kind, given := c.spec.Annotations[spec.MountContextType]
 	if given && c.linux.MountLabel != "" && !contextKinds.Has(kind) {
-		return fmt.Errorf("annotations[%q]: %q is none of %s", contextKind, kind, strings.Join(contextKinds, " "))
+		return fmt.Errorf("annotations[%q]: %q is none of %s", spec.MountContextType, kind, strings.Join(contextKinds, " "))
 	}
 	return nil
 }
@@ -49,7 +45,7 @@ func (c *compiler) context(fstype string, options ...string) []string {
 		return nil
 	}
 	kind := "context"
-	if k := c.spec.Annotations[contextKind]; k != "" {
+	if k := c.spec.Annotations[spec.MountContextType]; k != "" {
 		kind = k
 	}
 	return []string{kind + "=" + c.linux.MountLabel}

@@ -18,10 +18,17 @@ type Build struct {
 // are accepted.
 const minVersion = "1.0.0"
 
-// SystemdProperty begins an annotation that sets a property of the container's
-// systemd unit, which the rest of the key names. It is the only kind of
-// annotation that changes what skep does.
-const SystemdProperty = "org.systemd.property."
+// The annotations that change what skep does.
+const (
+	// SystemdProperty begins one that sets a property of the container's systemd
+	// unit, which the rest of the key names.
+	SystemdProperty = "org.systemd.property."
+	// CriuConfig names criu's configuration file; empty means none.
+	CriuConfig = "org.criu.config"
+	// MountContextType chooses the kind of context that linux.mountLabel becomes; crun has introduced it, and Podman
+	// asks for rootcontext where systemd is to label files in the container.
+	MountContextType = "run.oci.mount_context_type"
+)
 
 // The annotations of the features.
 const (
@@ -46,7 +53,7 @@ func Features(b Build) *features.Features {
 		Linux:         linuxFeatures(b),
 		Annotations:   annotations,
 
-		PotentiallyUnsafeConfigAnnotations: []string{SystemdProperty},
+		PotentiallyUnsafeConfigAnnotations: []string{CriuConfig, SystemdProperty, MountContextType},
 	}
 }
 

@@ -27,7 +27,7 @@ func TestFeatures(t *testing.T) {
 	if !strings.HasPrefix(out, "{\n    \"ociVersionMin\": \"1.0.0\",\n") || !strings.HasSuffix(out, "\n}\n") {
 		t.Errorf("not an object with four blanks before each key:\n%s", out)
 	}
-	if !strings.Contains(out, "\n    \"potentiallyUnsafeConfigAnnotations\": [\n        \"org.systemd.property.\"\n    ]") {
+	if !strings.Contains(out, "\n    \"potentiallyUnsafeConfigAnnotations\": [\n        \"org.criu.config\",\n        \"org.systemd.property.\",\n        \"run.oci.mount_context_type\"\n    ]") {
 		t.Errorf("whether there are unsafe annotations is not told:\n%s", out)
 	}
 	nobody := call{args: []string{"features"}, user: &syscall.Credential{Uid: 65534, Gid: 65534}, bare: true, wrap: []string{"unshare", "-Ur"}}
