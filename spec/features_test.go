@@ -107,7 +107,7 @@ func TestFeaturesAccepted(t *testing.T) { // VER-05, FT-07, FTL-01, FTL-02, FTL-
 // Lists are there even when they are empty: a missing one means that nobody knows.
 func TestFeaturesKnown(t *testing.T) { // FT-05, FT-06, FT-08, FT-09, FT-10
 	f := Features(exampleBuild())
-	if !slices.Equal(f.PotentiallyUnsafeConfigAnnotations, []string{"org.systemd.property."}) || len(f.Hooks) != 6 {
+	if !slices.Equal(f.PotentiallyUnsafeConfigAnnotations, []string{"org.criu.config", "org.systemd.property.", "run.oci.mount_context_type"}) || len(f.Hooks) != 6 {
 		t.Errorf("annotations %v, hooks %q", f.PotentiallyUnsafeConfigAnnotations, f.Hooks)
 	}
 	for _, name := range []string{"size", "size=1", "mode", "lowerdir", ""} {
