@@ -17,8 +17,9 @@ type notMade struct{ error }
 
 func (e notMade) Unwrap() []error { return []error{e.error, ErrNotMade} }
 
-// Names of systemd's errors.
+// Names of systemd's errors, and of the bus's where systemd leaves it.
 const (
+	noReply    = "org.freedesktop.DBus.Error.NoReply"
 	unitExists = service + ".UnitExists"
 	noSuchUnit = service + ".NoSuchUnit"
 	notLoaded  = service + ".UnitNotLoaded" // what some versions say for it
@@ -44,10 +45,11 @@ func (m *Manager) Start(u Unit, id string, pid int, props []Property) error {
 			err = start()
 		}
 	}
+	var refused dbus.Error
 	switch {
-	case err != nil && m.ctx.Err() == nil:
+	case errors.As(err, &refused) && refused.Name != noReply:
 		return notMade{m.explain("start "+u.Name, err)}
-	case err != nil:
+	case err != nil: // nobody knows what has become of it
 		return m.explain("start "+u.Name, err)
 	}
 	return m.await("start "+u.Name, job)

@@ -166,8 +166,12 @@ func (m *Manager) call(method string, args []any, answer ...any) error {
 
 // explain says what was tried, and whether the time is over.
 func (m *Manager) explain(what string, err error) error {
-	if m.ctx.Err() != nil {
+	switch m.ctx.Err() {
+	case nil:
+	case context.DeadlineExceeded:
 		return fmt.Errorf("systemd: %s: no answer within %s", what, patience)
+	default:
+		err = m.ctx.Err() // which has closed the connection
 	}
 	return fmt.Errorf("systemd: %s: %w", what, err)
 }
