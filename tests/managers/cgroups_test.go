@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,32 @@ func removeCgroups(hierarchies []hierarchy, group string) error {
 			return failed
 		}
 	}
+}
+
+// groupPrefix and the pid of a run are the name of its cgroup.
+const groupPrefix = "/skep-managers-"
+
+// removeStale removes what runs have left that were killed.
+func removeStale(hierarchies []hierarchy) error {
+	stale := map[string]bool{}
+	for _, h := range hierarchies {
+		dirs, err := filepath.Glob(h.dir + groupPrefix + "*")
+		if err != nil {
+			return err
+		}
+		for _, dir := range dirs {
+			pid, err := strconv.Atoi(dir[len(h.dir+groupPrefix):])
+			if err == nil && unix.Kill(pid, 0) == unix.ESRCH {
+				stale[groupPrefix+strconv.Itoa(pid)] = true
+			}
+		}
+	}
+	for group := range stale {
+		if err := removeCgroups(hierarchies, group); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cgroupsBelow lists a directory and those below it, parents first.

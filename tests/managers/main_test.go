@@ -78,9 +78,12 @@ func outside() (code int, err error) {
 	if err := makeDebian(); err != nil {
 		return 1, err
 	}
-	group := "/skep-managers-" + strconv.Itoa(os.Getpid())
+	group := groupPrefix + strconv.Itoa(os.Getpid())
 	hierarchies, err := findHierarchies()
 	if err != nil {
+		return 1, err
+	}
+	if err := removeStale(hierarchies); err != nil {
 		return 1, err
 	}
 	defer func() {
