@@ -27,6 +27,7 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 
 # Not in go.mod: a linter's dependencies are no business of whoever imports skep.
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
+GOTESTSUM     := build/bin/gotestsum-v1.13.0
 
 .PHONY: build test test-managers test-vm unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
 
@@ -37,14 +38,14 @@ build: needs-build ## one static binary, ./skep
 	$(STATIC_ENV) go build -trimpath -buildvcs=false -tags $(TAGS) -o skep \
 		-ldflags '-s -w -buildid= -linkmode external -extldflags "-static" -X main.commit=$(COMMIT)' .
 
-test: build lint ## everything a change has to pass; the container tests need root
-	SKEP_BINARY=$(CURDIR)/skep scripts/test.sh
+test: build lint $(GOTESTSUM) ## everything a change has to pass; the container tests need root
+	SKEP_BINARY=$(CURDIR)/skep GOTESTSUM=$(CURDIR)/$(GOTESTSUM) scripts/test.sh
 
 # MANAGERS_RUNTIME=/usr/sbin/runc runs the same cases with runc.
-test-managers: ## containerd, Docker and Podman with skep; needs root
+test-managers: $(GOTESTSUM) ## containerd, Docker and Podman with skep; needs root
 	@scripts/need.sh root managers
 	@$(MAKE) --no-print-directory build
-	SKEP_BINARY=$(CURDIR)/skep go test -count=1 -timeout 20m ./tests/managers
+	SKEP_BINARY=$(CURDIR)/skep GOTESTSUM=$(CURDIR)/$(GOTESTSUM) scripts/test.sh ./tests/managers
 
 # Machines are emulated where KVM does not work: this takes minutes then.
 test-vm: ## the container tests on pure cgroup v2, v1 and hybrid, each in a virtual machine
@@ -98,3 +99,7 @@ $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/build/bin/tmp go install \
 		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst build/bin/golangci-lint-,,$@)
 	mv build/bin/tmp/golangci-lint $@
+
+$(GOTESTSUM):
+	GOBIN=$(CURDIR)/build/bin/tmp go install gotest.tools/gotestsum@$(subst build/bin/gotestsum-,,$@)
+	mv build/bin/tmp/gotestsum $@

@@ -119,9 +119,10 @@ func TestNotifyStart(t *testing.T) {
 func TestNotifyNeverReady(t *testing.T) {
 	r := newRuntime(t)
 	m := newServiceManager(t)
-	c := r.make(notifying(t, `say NOTREADY=1; exec sleep 1000`), call{args: []string{"create"}, env: m.env()})
+	b := notifying(t, `say NOTREADY=1; touch /said; exec sleep 1000`)
+	c := r.make(b, call{args: []string{"create"}, env: m.env()})
 	wait := r.start(call{args: []string{"start", c.id}, env: m.env()})
-	c.awaitStatus("running")
+	eventually(t, "the program has said something", func() bool { return b.exists("said") })
 	c.stop()
 	if res, err := wait(); err != nil || res.code != 0 {
 		t.Errorf("start: %v, exit %d, %s", err, res.code, res.stderr)
