@@ -39,7 +39,7 @@ var ctrIOCases = []ctrCase{
 		s.await("resized")
 		s.send("trap 'echo inter''rupted' INT; echo sle''eps; sleep 1000\n")
 		s.await("sleeps")
-		c.awaitSleep("sleep 1000")
+		awaitProcess(c.T, "sleep 1000")
 		s.send("\x03") // ^C
 		s.await("interrupted")
 		s.send("ls -l /proc/self/fd/0; exit 5\n")
@@ -65,7 +65,7 @@ var ctrIOCases = []ctrCase{
 		s.send("tty; stty size\n")
 		s.await("/dev/pts/", "33 77")
 		s.send("sleep 2000\n")
-		c.awaitSleep("sleep 2000")
+		awaitProcess(c.T, "sleep 2000")
 		s.send("\x03")
 		s.await("^C", "/ # ")
 		s.send("exit 6\n")
@@ -145,17 +145,4 @@ var ctrIOCases = []ctrCase{
 		c.detach(`exec sleep 1000`, "--pid-file", file)
 		c.equal("pid", readFile(c.T, file), fmt.Sprint(c.pid()))
 	}},
-}
-
-// awaitSleep waits until a process has the command line.
-func (c *ctr) awaitSleep(command string) {
-	c.Helper()
-	eventually(c.T, command+" runs", func() bool {
-		for _, p := range processes(c.T) {
-			if p.command == command {
-				return true
-			}
-		}
-		return false
-	})
 }

@@ -160,6 +160,25 @@ func processes(t *testing.T) []process {
 	return all
 }
 
+// awaitProcess waits until a process has the command line.
+func awaitProcess(t *testing.T, command string) {
+	t.Helper()
+	eventually(t, command+" runs", func() bool {
+		return slices.ContainsFunc(processes(t), func(p process) bool { return p.command == command })
+	})
+}
+
+// unmountBelow unmounts what is left below a directory.
+func unmountBelow(t *testing.T, dir string) {
+	t.Helper()
+	lines := strings.Split(readFile(t, "/proc/self/mountinfo"), "\n")
+	for _, line := range slices.Backward(lines) {
+		if target := strings.Fields(line)[4]; strings.HasPrefix(target, dir+"/") {
+			_ = unix.Unmount(target, unix.MNT_DETACH) // gone already is as good
+		}
+	}
+}
+
 // need fails the test unless the programs are installed.
 func need(t *testing.T, programs ...string) {
 	t.Helper()

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // dockerGroup is where dockerd makes the cgroups of the containers.
@@ -23,22 +21,30 @@ const dockerRuntime = "under-test"
 // dockerd is a daemon with its own containerd, and a client's configuration.
 type dockerd struct {
 	*daemon
-	dir  string
-	host string // the client's --host
+	dir   string
+	host  string // the client's --host
+	calls string // a file with the command lines of `runc`
 }
 
 // TestDocker drives dockerd by its client.
 func TestDocker(t *testing.T) {
 	need(t, "dockerd", "docker-init", "docker-proxy", "iptables", dockerClient, "busybox")
 	ownCgroup(t, dockerGroup)
+	ownCgroup(t, dockerGroup+"/buildkit")
 	archives := []string{busyboxArchive(t, busyboxImage, defaultConfig), debianArchive(t, debianImage, defaultConfig)}
-	d := startDockerd(t, archives, "--add-runtime", dockerRuntime+"="+runtimeUnderTest, "--default-runtime", dockerRuntime)
+	config := filepath.Join(tempDir(t), "daemon.json") // rather than the host's
+	writeFile(t, config, "{}")
+	calls := countCalls(t)
+	d := startDockerd(t, archives, "--add-runtime", dockerRuntime+"="+runtimeUnderTest, "--default-runtime", dockerRuntime,
+		"--config-file", config)
+	d.calls = calls
 	// The first containers make what dockerd keeps: the network namespace of its
 	// own that it gives to those with the host's, and rules of the firewall.
 	for _, network := range []string{"host", "bridge"} {
 		d.docker("run", "--rm", "--network", network, busyboxImage, "true").succeed(t)
 	}
-	for _, c := range slices.Concat(dockerRunCases, dockerLimitCases, dockerPrivilegeCases) {
+	for _, c := range slices.Concat(dockerRunCases, dockerLimitCases, dockerPrivilegeCases, dockerExecCases, dockerIOCases,
+		dockerLifeCases, dockerNetworkCases, dockerImageCases, dockerDaemonCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newDocker(t, d)) })
 	}
 }
@@ -48,18 +54,11 @@ func startDockerd(t *testing.T, archives []string, flags ...string) *dockerd {
 	t.Helper()
 	dir := tempDir(t)
 	d := &dockerd{dir: dir, host: "unix://" + dir + "/sock"}
-	line := append([]string{
-		"dockerd", "--host", d.host, "--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid",
-		"--config-file", dir + "/daemon.json", "--cgroup-parent", dockerGroup, "--storage-driver", "overlay2",
-	}, flags...)
-	if !slices.Contains(flags, "--config-file") {
-		writeFile(t, dir+"/daemon.json", "{}")
-	}
-	d.daemon = startDaemon(t, "API listen on", line...)
-	// Registered after the daemon's stop, and so run before it: what a broken
-	// runtime has left is removed with the pid namespace, but its mounts hold
-	// the directory.
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	t.Cleanup(func() { unmountBelow(t, dir) }) // dockerd leaves its network namespace
+	d.daemon = startDaemon(t, "API listen on", append([]string{
+		"dockerd", "--host", d.host, "--data-root", dir + "/data", "--exec-root", dir + "/exec",
+		"--pidfile", dir + "/pid", "--cgroup-parent", dockerGroup, "--storage-driver", "overlay2",
+	}, flags...)...)
 	for _, archive := range archives {
 		d.docker("load", "--input", archive).succeed(t)
 	}
