@@ -49,10 +49,10 @@ var rows = [...]row{
 	{file: "pids.max", name: "TasksMax", value: tasks},
 	{file: "io.weight", name: "IOWeight", value: defaultWeight},
 	{file: "io.weight", name: "IODeviceWeight", value: deviceValue},
-	{file: "io.max", name: "IOReadBandwidthMax", value: rate("rbps")},
-	{file: "io.max", name: "IOWriteBandwidthMax", value: rate("wbps")},
-	{file: "io.max", name: "IOReadIOPSMax", value: rate("riops")},
-	{file: "io.max", name: "IOWriteIOPSMax", value: rate("wiops")},
+	{file: "io.max", name: "IOReadBandwidthMax", value: readBytes},
+	{file: "io.max", name: "IOWriteBandwidthMax", value: writeBytes},
+	{file: "io.max", name: "IOReadIOPSMax", value: readOps},
+	{file: "io.max", name: "IOWriteIOPSMax", value: writeOps},
 
 	{file: "memory.limit_in_bytes", name: "MemoryLimit", value: amount},
 	{file: "cpu.shares", name: "CPUShares", value: number},
@@ -203,18 +203,21 @@ func deviceValue(s string) (any, bool) {
 	return setting(device, n), ok && strings.Contains(device, ":")
 }
 
+func readBytes(s string) (any, bool)  { return rate(s, "rbps=") }
+func writeBytes(s string) (any, bool) { return rate(s, "wbps=") }
+func readOps(s string) (any, bool)    { return rate(s, "riops=") }
+func writeOps(s string) (any, bool)   { return rate(s, "wiops=") }
+
 // rate reads one of the limits of "8:0 rbps=1048576 wiops=max".
-func rate(key string) func(string) (any, bool) {
-	return func(s string) (any, bool) {
-		fields := strings.Fields(s)
-		for _, f := range fields[min(1, len(fields)):] {
-			if value, ok := strings.CutPrefix(f, key+"="); ok {
-				n, ok := amount(value)
-				return setting(fields[0], n), ok
-			}
+func rate(s, key string) (any, bool) {
+	fields := strings.Fields(s)
+	for _, f := range fields[min(1, len(fields)):] {
+		if value, ok := strings.CutPrefix(f, key); ok {
+			n, ok := amount(value)
+			return setting(fields[0], n), ok
 		}
-		return nil, false
 	}
+	return nil, false
 }
 
 func setting(device string, value any) []deviceSetting {
