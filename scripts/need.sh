@@ -24,6 +24,7 @@ table() {
 		test	pkg-config --exists libseccomp	libseccomp-dev
 		test	has shellcheck	shellcheck
 		test	has runc	runc
+		test	has crun	crun
 		test	has newuidmap	uidmap
 		test	static_busybox	busybox-static
 		managers	static_busybox	busybox-static

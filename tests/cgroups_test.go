@@ -31,6 +31,9 @@ func onV1(controller string) bool {
 	return slices.ContainsFunc(suite.cgroups, func(c cgroupRoot) bool { return slices.Contains(c.controllers, controller) })
 }
 
+// hasUnified says whether there is a version 2 hierarchy, with controllers or, on a hybrid host, without.
+func hasUnified() bool { return slices.ContainsFunc(suite.cgroups, cgroupRoot.unified) }
+
 // cgroupProcs lists the processes of the container's cgroup.
 func cgroupProcs(t *testing.T, b bundle, controller string) []string {
 	t.Helper()

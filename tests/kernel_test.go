@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beyond are the tests of what not every host's kernel can show. They are left out where it is missing, with a
+// beyond are the tests of what not every host's kernel and cgroups can show. They are left out where it is missing, with a
 // sentence: here and nowhere else, so that nothing is skipped unseen.
 var beyond = []struct {
 	test  string
@@ -19,8 +19,15 @@ var beyond = []struct {
 	met   func() bool
 }{
 	{"TestIDMappedTmpfs", "idmapped mounts of tmpfs, of Linux 6.3", func() bool { return kernelIsAtLeast(6, 3) }},
+	{"TestExecFollowsInit", "a hierarchy of cgroup v2", hasUnified},
+	{"TestPeersLimits", pureV2, isPureV2},
+	{"TestPeersHold", pureV2, isPureV2},
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
 }
+
+const pureV2 = "cgroup v2 alone: crun does not run on hybrid hosts"
+
+func isPureV2() bool { return len(suite.cgroups) == 1 && suite.cgroups[0].unified() }
 
 // leaveOut keeps from running what this kernel cannot show.
 func leaveOut() error {
@@ -32,7 +39,7 @@ func leaveOut() error {
 		out = append(out, "^"+b.test+"$")
 		selected, _, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
 		if wanted, err := regexp.MatchString(selected, b.test); err == nil && wanted {
-			fmt.Fprintf(os.Stderr, "not on this kernel: %s: needs %s\n", b.test, b.needs)
+			fmt.Fprintf(os.Stderr, "not on this host: %s: needs %s\n", b.test, b.needs)
 		}
 	}
 	if caller := flag.Lookup("test.skip").Value.String(); caller != "" {

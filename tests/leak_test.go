@@ -127,7 +127,10 @@ func findCgroups() ([]cgroupRoot, error) {
 			roots = append(roots, cgroupRoot{dir: mount[4]})
 		case "cgroup":
 			flags := []string{"rw", "ro", "xattr", "noprefix", "clone_children", "release_agent"}
-			names := slices.DeleteFunc(strings.Split(super[2], ","), func(o string) bool { return slices.Contains(flags, o) })
+			names := slices.DeleteFunc(strings.Split(super[2], ","), func(o string) bool {
+				name, _, _ := strings.Cut(o, "=") // systemd's own hierarchy has a release_agent
+				return slices.Contains(flags, name)
+			})
 			roots = append(roots, cgroupRoot{dir: mount[4], controllers: names})
 		}
 	}

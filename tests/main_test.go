@@ -9,8 +9,8 @@
 // SKEP_CGROUP_DRIVER=systemd has systemd make the cgroups, on a host that runs
 // it. The tests of what only the other driver does run as ever then.
 //
-// The machine needs a static busybox, capsh, taskset, and runc as the peer of
-// TestPeersRecorded.
+// The machine needs a static busybox, capsh, taskset, and runc and crun as the peers of
+// tests named TestPeers.
 package tests
 
 import (

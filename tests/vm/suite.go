@@ -21,27 +21,33 @@ import (
 type configuration struct {
 	name    string
 	machine machine
-	tests   string // regular expression
+	user    bool     // not as root
+	env     []string // for the tests
+	tests   string   // regular expression
 }
 
 // configurations are what `vm test` goes through. Emulation makes every test some ten times
 // slower, so that all of them run in one configuration only. In the others run those that
-// depend on the cgroup mode: limits and devices, the mounts of cgroups, and the lifecycle,
-// whose kill, pause and delete are different code there.
+// depend on what is different there: who makes the cgroups, and of which version.
 var configurations = []configuration{
-	{"v2", machine{cgroup: "v2", systemd: true}, "."},
-	{"v1", machine{cgroup: "v1", systemd: true}, cgroupTests},
-	{"hybrid", machine{cgroup: "hybrid", systemd: true}, cgroupTests},
+	{name: "v2", machine: machine{cgroup: "v2", systemd: true}, tests: "."},
+	{name: "v2-systemd", machine: machine{cgroup: "v2", systemd: true}, env: []string{driverVariable + "=systemd"}, tests: "Systemd|" + cgroupTests},
+	{name: "v1", machine: machine{cgroup: "v1", systemd: true}, tests: "Compile|Host|" + cgroupTests},
+	{name: "hybrid", machine: machine{cgroup: "hybrid", systemd: true}, tests: "Compile|Host|" + cgroupTests},
+	{name: "user", machine: machine{cgroup: "v2", systemd: true}, user: true, tests: "^TestRootless"},
 }
 
-const cgroupTests = "Cgroup|Limit|Device|Deleg|Unified|CPU|Memory|Paus|Freez|Kill|Delete|Lifecycle|Status|Recorded|Compile|Host"
+// cgroupTests are those of limits, devices and statistics, of the mounts of cgroups, and of
+// the lifecycle, whose kill, pause, update and delete are different code for each version.
+const cgroupTests = "Cgroup|CPU|Cpuset|Delegat|Delete|Device|Events|Freez|Kill|Lifecycle|Limit|Memory|Paus|Stats|Unified|Update|Usage"
+
+// driverVariable chooses who makes the cgroups of the containers under test. Where a
+// configuration leaves it open it is passed on.
+const driverVariable = "SKEP_CGROUP_DRIVER"
 
 // programs are the compiled tests. Without cgo they are static: the machine has its own
 // C library, and Go's tools stay outside.
 var programs = []string{"tests", "cgroups"}
-
-// passed on to the tests when it is set; see newRuntime in tests/.
-const driverVariable = "SKEP_CGROUP_DRIVER"
 
 // Where the machine sees the repository and the tests find room for bundles, on ext4.
 const (
@@ -180,16 +186,18 @@ func (s *suite) run(ctx context.Context, p piece) {
 	if err != nil {
 		panic(err) // the current directory has just been used
 	}
+	c := configurations[p.configuration]
 	j := job{
+		user: c.user,
 		args: []string{
 			filepath.Join(guestTree, binaries, p.program+".test"),
 			"-test.run", "^(" + strings.Join(p.tests, "|") + ")$", "-test.timeout", (s.timeout * 9 / 10).String(),
 		},
-		env:    []string{"SKEP_BINARY=" + filepath.Join(guestTree, s.skep), "TMPDIR=" + guestScratch},
+		env:    append(c.env, "SKEP_BINARY="+filepath.Join(guestTree, s.skep), "TMPDIR="+guestScratch),
 		shares: []share{{tree, guestTree, true}},
 		dir:    filepath.Join(guestTree, p.program),
 	}
-	if driver := os.Getenv(driverVariable); driver != "" {
+	if driver := os.Getenv(driverVariable); driver != "" && c.env == nil {
 		j.env = append(j.env, driverVariable+"="+driver)
 	}
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
@@ -235,8 +243,8 @@ func (s *suite) record(p piece, out string, code int, err error, took time.Durat
 	}
 }
 
-// notePrefix begins the lines by which tests say what the machine's kernel cannot show.
-const notePrefix = "not on this kernel: "
+// notePrefix begins the lines by which tests say what the machine cannot show.
+const notePrefix = "not on this host: "
 
 // report prints one line per configuration and returns the exit status.
 func (s *suite) report() int {
@@ -246,10 +254,10 @@ func (s *suite) report() int {
 			continue
 		}
 		m := s.machines[i].machine
-		fmt.Printf("%-8s Linux %s: %d tests, %d left out, %d failed; %.0f s of machine time (%s)\n",
+		fmt.Printf("%-10s Linux %s: %d tests, %d left out, %d failed; %.0f s of machine time (%s)\n",
 			configurations[i].name, m.kernel, o.tests-len(o.notes), len(o.notes), o.failed, o.time.Seconds(), m.accel)
 		for _, n := range o.notes {
-			fmt.Printf("         left out: %s\n", n)
+			fmt.Printf("           left out: %s\n", n)
 		}
 		if o.failed > 0 {
 			status = 1
