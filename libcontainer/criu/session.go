@@ -16,7 +16,7 @@ import (
 
 // Session is the conversation with one criu process.
 type Session struct {
-	socket int
+	socket int // -1 once closed
 }
 
 // NewSession returns a session and the end of its socket that criu inherits; the caller closes that one.
@@ -29,8 +29,13 @@ func NewSession() (s *Session, theirs *os.File, err error) {
 	return &Session{pair[0]}, os.NewFile(uintptr(pair[1]), "criu's socket"), nil
 }
 
-// Close ends the conversation.
-func (s *Session) Close() { unix.Close(s.socket) }
+// Close ends the conversation. It may be called again.
+func (s *Session) Close() {
+	if s.socket >= 0 {
+		unix.Close(s.socket)
+		s.socket = -1
+	}
+}
 
 // Event is what criu has to say on the way. File is the terminal's master, where that is the event; the handler
 // owns it.
@@ -153,6 +158,9 @@ func Explain(err error, workDir, logFile string) error {
 			_, text, _ = bytes.Cut(text, []byte("): "))
 			said = append(said, strings.TrimSpace(string(text)))
 		}
+	}
+	if said == nil {
+		return fmt.Errorf("%w (log: %s)", err, path)
 	}
 	return fmt.Errorf("%w: %s (log: %s)", err, strings.Join(said, "; "), path)
 }
