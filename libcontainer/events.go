@@ -49,9 +49,9 @@ type watcher struct {
 	container *Container
 	ctx       context.Context
 	pidfd     int
-	wake      int // an eventfd that ctx writes to
+	over      int    // can be read once ctx has ended
+	done      func() // closes it
 	oom       *cgroups.OOMWatch
-	unwatch   func() // ends ctx's writing
 }
 
 func (c *Container) watch(ctx context.Context) (*watcher, error) {
@@ -63,19 +63,9 @@ func (c *Container) watch(ctx context.Context) (*watcher, error) {
 	if w.pidfd, err = c.state.Init.open(); err != nil {
 		return nil, err
 	}
-	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if w.over, w.done, err = endOf(ctx); err != nil {
 		unix.Close(w.pidfd)
-		return nil, fmt.Errorf("eventfd: %w", err)
-	}
-	written := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_, _ = unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1}) // any number but 0
-		close(written)
-	})
-	w.unwatch = func() {
-		if !stop() {
-			<-written
-		}
+		return nil, err
 	}
 	w.oom, err = cgroups.Open(c.state.Cgroup).WatchOOM()
 	if err != nil && !errors.Is(err, unix.ENOENT) { // else nothing limits its memory
@@ -86,8 +76,7 @@ func (c *Container) watch(ctx context.Context) (*watcher, error) {
 }
 
 func (w *watcher) close() {
-	w.unwatch()
-	unix.Close(w.wake)
+	w.done()
 	unix.Close(w.pidfd)
 	if w.oom != nil {
 		w.oom.Close()
@@ -103,7 +92,7 @@ func (w *watcher) follow(interval time.Duration, yield func(Event) bool) error {
 	for {
 		timeout := -1
 		if interval > 0 {
-			timeout = int(max(0, time.Until(next)+time.Millisecond-1) / time.Millisecond)
+			timeout = milliseconds(time.Until(next))
 		}
 		ended, err := w.poll(timeout)
 		if err == nil {
@@ -124,7 +113,7 @@ func (w *watcher) follow(interval time.Duration, yield func(Event) bool) error {
 
 // poll waits until something happens, for at most the timeout in milliseconds.
 func (w *watcher) poll(timeout int) (ended bool, err error) {
-	fds := []unix.PollFd{{Fd: int32(w.pidfd), Events: unix.POLLIN}, {Fd: int32(w.wake), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(w.pidfd), Events: unix.POLLIN}, {Fd: int32(w.over), Events: unix.POLLIN}}
 	if w.oom != nil {
 		fd, events := w.oom.Fd()
 		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: events})

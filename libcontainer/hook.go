@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -150,7 +149,7 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 			if left <= 0 {
 				return fmt.Errorf("was killed: no end after %d s", *limit)
 			}
-			timeout = int(min(left.Milliseconds()+1, math.MaxInt32))
+			timeout = milliseconds(left)
 		}
 		if _, err := unix.Poll(fds, timeout); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
@@ -165,28 +164,6 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 			return nil
 		}
 	}
-}
-
-// endOf returns a descriptor that can be read once ctx has ended, -1 where it never does.
-func endOf(ctx context.Context) (fd int, done func(), err error) {
-	if ctx.Done() == nil {
-		return -1, func() {}, nil
-	}
-	fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return -1, nil, os.NewSyscallError("eventfd", err)
-	}
-	written := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(written)
-		_, _ = unix.Write(fd, []byte{0, 0, 0, 0, 0, 0, 0, 1}) // any number but 0, in either byte order
-	})
-	return fd, func() {
-		if !stop() {
-			<-written // into this descriptor, and no later one of its number
-		}
-		unix.Close(fd)
-	}, nil
 }
 
 // hookOutput keeps the end of what a hook writes to its standard output and error.

@@ -145,7 +145,7 @@ func awaitExit(pidfd, pid int, patience time.Duration) error {
 			return fmt.Errorf("process %d does not end, %s after SIGKILL", pid, patience)
 		}
 		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
+		n, err := unix.Poll(fds, milliseconds(left))
 		if err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}

@@ -1,0 +1,41 @@
+package libcontainer
+
+import (
+	"context"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// milliseconds is a time as poll(2) takes it, an int in C: rounded up, so that what is waited for is due afterwards,
+// and a long time as the longest that there is. Who waits looks at the clock again.
+func milliseconds(d time.Duration) int {
+	if d <= 0 {
+		return 0
+	}
+	return int(min((d-1)/time.Millisecond+1, math.MaxInt32))
+}
+
+// endOf returns a descriptor that can be read once ctx has ended, -1 where it never does.
+func endOf(ctx context.Context) (fd int, done func(), err error) {
+	if ctx.Done() == nil {
+		return -1, func() {}, nil
+	}
+	fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("eventfd", err)
+	}
+	written := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(written)
+		_, _ = unix.Write(fd, []byte{0, 0, 0, 0, 0, 0, 0, 1}) // any number but 0, in either byte order
+	})
+	return fd, func() {
+		if !stop() {
+			<-written // into this descriptor, and no later one of its number
+		}
+		unix.Close(fd)
+	}, nil
+}
