@@ -52,13 +52,12 @@ var externalNamespaces = [...]struct {
 }
 
 // Checkpoint writes a running container to images, by criu(8). Unless it is to go on running, it ends, and nothing
-// but the images is left of it.
-func Checkpoint(ctx context.Context, root, id string, o CheckpointOptions, opts ...Option) error {
-	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
-	if err != nil {
-		return err
-	}
-	defer c.dir.release()
+// but the images is left of it. The error is ErrNotRunning for any other status, paused included.
+func (c *Container) Checkpoint(ctx context.Context, o CheckpointOptions) error {
+	return c.exclusively(func() error { return c.checkpoint(ctx, o) })
+}
+
+func (c *Container) checkpoint(ctx context.Context, o CheckpointOptions) error {
 	if status := c.Status(); status != Running {
 		return fmt.Errorf("%w: it is %s, and only a running one can be checkpointed", ErrNotRunning, status)
 	}
@@ -262,13 +261,32 @@ func (c *Container) dump(ctx context.Context, o *CheckpointOptions, images, work
 		child.Kill()
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = unix.PidfdSendSignal(child.Pidfd(), unix.SIGKILL, nil, 0) })
-	defer stop()
+	stop := killAtEnd(ctx, child)
 	err = session.Dump(&o.Criu, o.PreDump, func(criu.Event) error { return nil })
 	session.Close()
 	child.Close()
 	child.Wait()
-	return err
+	return stop(err)
+}
+
+// killAtEnd has a child killed when ctx ends. The function ends that, before the child's pidfd is closed, and returns
+// what is to blame for the child's failure, if it has failed.
+func killAtEnd(ctx context.Context, child *nsenter.Child) (stop func(failure error) error) {
+	pidfd, killed := child.Pidfd(), make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() {
+		defer close(killed)
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	})
+	return func(failure error) error {
+		if unregister() {
+			return failure
+		}
+		<-killed
+		if failure != nil {
+			return context.Cause(ctx)
+		}
+		return nil
+	}
 }
 
 // The numbers of descriptors in criu.

@@ -1,6 +1,11 @@
 // Package libcontainer is skep's Go API: the lifecycle of containers on this host (runtime.md of the OCI runtime
 // specification), with their state below a root directory. A program that imports it needs no re-exec hook in its
 // main: what runs in a container before its program is not Go.
+//
+// Create makes a container of a bundle, Restore of images as well; Load and List find those that are there. All else
+// are methods: Start, Exec, Kill, Pause, Resume, Update, Checkpoint and Delete change a container, State, Status, OCI,
+// Processes, Stats and Events tell of it. Functions of the same names as methods take an id, and hold the container's
+// lock from its loading on. Whatever can be chosen besides is an Option, and each says where it counts.
 package libcontainer
 
 import (
@@ -16,7 +21,8 @@ import (
 	"skep/cgroups"
 )
 
-// Container is a container of this host, whoever created it.
+// Container is a container of this host, whoever created it: what Load found of it. Its methods look at what has become
+// of it since. It is not for use by several goroutines at once.
 type Container struct {
 	dir      *stateDir
 	state    *State
@@ -26,7 +32,8 @@ type Container struct {
 	passed   chan struct{} // closed when nothing of NotifyPass is left
 }
 
-// Load finds a container by its id. The error is ErrNotExist when there is none. The options are those of its hooks.
+// Load finds a container by its id. The error is ErrInvalidID or ErrNotExist where there can be or is none. The options
+// are those of the methods.
 func Load(root, id string, opts ...Option) (*Container, error) {
 	if err := ValidateID(id); err != nil {
 		return nil, err
@@ -68,8 +75,8 @@ func loadLocked(root, id string, how int, opts []Option) (*Container, error) {
 	return found(dir, s, complete, opts), nil
 }
 
-// List returns the containers below root, ordered by id. Those that vanish meanwhile are left out. The errors are
-// those of containers whose state cannot be read.
+// List returns the containers below root, ordered by id; none if there is no such directory. Those that vanish
+// meanwhile are left out. The errors are those of containers whose state cannot be read.
 func List(root string) ([]*Container, []error) {
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,8 +144,8 @@ func (c *Container) OCI() specs.State {
 	return s
 }
 
-// ValidateID checks a container id before any path is made of it: letters, digits and _ + . - , at most 255 (a file name), and
-// neither . nor .. .
+// ValidateID checks a container id before any path is made of it: letters, digits and _ + . - , at most 255 of them (a
+// file name), and neither . nor .. . The error is ErrInvalidID.
 func ValidateID(id string) error {
 	if id == "" || id == "." || id == ".." || len(id) > 255 {
 		return ErrInvalidID

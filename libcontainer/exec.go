@@ -28,16 +28,6 @@ func (p *ExecProcess) Wait() unix.WaitStatus { return p.child.Wait() }
 // Release lets go of the process, which need not have ended.
 func (p *ExecProcess) Release() { p.child.Release() }
 
-// Exec runs another program in a container that has been created and not stopped. It returns once the program runs,
-// or with the reason why it does not. See [Container.Exec].
-func Exec(ctx context.Context, root, id string, p *specs.Process, opts ...Option) (*ExecProcess, error) {
-	c, err := Load(root, id)
-	if err != nil {
-		return nil, err
-	}
-	return c.Exec(ctx, p, opts...)
-}
-
 // Process returns a copy of the process that the container was created with, to be changed for Exec. Changes to the
 // bundle since then do not count.
 func (c *Container) Process() (*specs.Process, error) {
@@ -73,9 +63,12 @@ func (c *Container) kept() (*specs.Spec, error) {
 	return c.config, nil
 }
 
-// Exec runs another program in the container, in all of init's namespaces and in its cgroups, below the same seccomp
-// filter. What p leaves out is the container's: capabilities, limits, labels, scheduling, CPU affinity, umask and
-// oomScoreAdj. Of the options count those about the terminal, descriptors, the pid, warnings and exec itself.
+// Exec runs another program in a container that has been created and not stopped, in all of init's namespaces and in
+// its cgroups, below the same seccomp filter. It returns once the program runs, or with the reason why it does not:
+// ErrExecStopped, ErrExecPaused or ErrExecCreating where the container is in no state for it.
+//
+// What p leaves out is the container's: capabilities, limits, labels, scheduling, CPU affinity, umask and oomScoreAdj.
+// Of the options count those about the terminal, descriptors, the pid, warnings and exec itself.
 func (c *Container) Exec(ctx context.Context, p *specs.Process, opts ...Option) (*ExecProcess, error) {
 	o := newOptions(Unprivileged(), opts)
 	if err := c.Status().allows().exec; err != nil && (err != ErrExecPaused || !o.ignorePaused) {

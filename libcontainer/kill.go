@@ -11,13 +11,19 @@ import (
 	"skep/cgroups"
 )
 
-// Kill sends a signal to a container's init (runtime.md#kill). SIGKILL to a container that shares its pid namespace
-// goes to every process in its cgroup: nobody else would end them.
+// Kill sends a signal to a container's init, or with all to every one of its processes (runtime.md#kill). SIGKILL to a
+// container that shares its pid namespace goes to every process in its cgroup: nobody else would end them.
 func Kill(root, id string, sig unix.Signal, all bool) error {
 	c, err := Load(root, id)
 	if err != nil {
 		return err
 	}
+	return c.Kill(sig, all)
+}
+
+// Kill sends a signal to the container's init, or with all to every one of its processes, as the function of the same
+// name does. The error is ErrNotRunning for a container without processes; with all that is none.
+func (c *Container) Kill(sig unix.Signal, all bool) error {
 	status := c.Status()
 	if !status.allows().signal {
 		if all { // what is left of the container's processes
@@ -69,7 +75,8 @@ func Delete(root, id string, force bool, opts ...Option) error {
 	return c.destroy()
 }
 
-// Delete ends the container if it still runs, and removes what create made for it.
+// Delete ends the container if it still runs, and removes what create made for it. That somebody else has removed it
+// is no error.
 func (c *Container) Delete() error {
 	switch err := c.dir.acquire(unix.LOCK_EX); {
 	case errors.Is(err, ErrNotExist):
@@ -78,6 +85,9 @@ func (c *Container) Delete() error {
 		return err
 	}
 	defer c.dir.release()
+	if s, _, err := c.dir.read(); err == nil && !s.Created.Equal(c.state.Created) {
+		return nil // another container has the id by now, and maybe the cgroup
+	}
 	return c.destroy()
 }
 

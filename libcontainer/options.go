@@ -6,8 +6,8 @@ import (
 	"skep/libcontainer/resctrl"
 )
 
-// Option changes how Create makes a container or Exec runs a program. Of the options, those about hooks and warnings also go with what Start
-// and Delete do.
+// Option changes how Create and Restore make a container or Exec runs a program. Those about hooks, warnings and systemd
+// count for all that is done with a container: Load takes them too.
 type Option func(*options)
 
 type options struct {
@@ -37,8 +37,8 @@ type options struct {
 	resctrl       *resctrl.Tree // in place of the host's, for tests
 }
 
-// NoCgroups makes the container without cgroups: no limits, no pause, and a pid namespace of its own, which is what tells
-// its processes.
+// NoCgroups makes the container without cgroups: no limits, no pause, and a pid namespace of its own, which is what
+// tells its processes.
 func NoCgroups() Option { return func(o *options) { o.noCgroups = true } }
 
 func newOptions(rootless bool, opts []Option) *options {
@@ -76,8 +76,8 @@ func NoPivot() Option { return func(o *options) { o.noPivot = true } }
 // kernel is asked what this process is ([Unprivileged]).
 func Rootless(on bool) Option { return func(o *options) { o.rootless = on } }
 
-// TimerSlack is the timer slack, in nanoseconds, that the container and hooks get where this process has changed its own: the
-// kernel would hand ours on.
+// TimerSlack is the timer slack, in nanoseconds, that the container and hooks get where this process has changed its
+// own: the kernel would hand ours on.
 func TimerSlack(ns uint64) Option { return func(o *options) { o.timerSlack = ns } }
 
 // NoNewKeyring leaves the container the session keyring of this process.
@@ -113,8 +113,8 @@ func UserBus(addresses ...string) Option { return func(o *options) { o.userBus =
 // one, unless this is set.
 func HookEnvironment(env []string) Option { return func(o *options) { o.hookEnv = env } }
 
-// SearchPath is where newuidmap(1) and newgidmap(1) are looked up, a list of directories as in PATH. They are needed
-// where an unprivileged user has more ids mapped than the own one.
+// SearchPath is where programs of the host are looked up, a list of directories as in PATH: criu(8), and newuidmap(1) and
+// newgidmap(1), which are needed where an unprivileged user has more ids mapped than the own one.
 func SearchPath(list string) Option { return func(o *options) { o.searchPath = list } }
 
 // Warn receives warnings: what was asked for, could not be had, and does not stop the container.

@@ -22,6 +22,7 @@ import (
 func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, opts ...Option) (*Container, error) {
 	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
 		r := &restoration{creation: c, CheckpointOptions: o}
+		defer r.closeImages()
 		return c.conduct(c.keepConfig, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
 	})
 }
@@ -36,6 +37,11 @@ type restoration struct {
 func (r *restoration) open() (err error) {
 	r.images, r.work, err = r.CheckpointOptions.open(false)
 	return err
+}
+
+func (r *restoration) closeImages() {
+	r.images.Close()
+	r.work.Close()
 }
 
 // spawn makes the process that becomes criu: in the container's cgroups, which what it restores inherits, and in a
@@ -62,10 +68,6 @@ func (r *restoration) spawn() error {
 
 // restore has criu make the processes.
 func (r *restoration) restore() error {
-	defer func() {
-		r.images.Close()
-		r.work.Close()
-	}()
 	more, err := r.instruct()
 	if err != nil {
 		return err
@@ -91,10 +93,9 @@ func (r *restoration) restore() error {
 		return err
 	}
 	defer session.Close()
-	stop := context.AfterFunc(r.ctx, func() { _ = unix.PidfdSendSignal(r.child.Pidfd(), unix.SIGKILL, nil, 0) })
-	defer stop()
+	stop := killAtEnd(r.ctx, r.child)
 	pid, err := session.Restore(&r.Criu, r.handle)
-	if err != nil {
+	if err := stop(err); err != nil {
 		return criu.Explain(err, r.WorkDir, restoreLog)
 	}
 	session.Close()
@@ -116,8 +117,7 @@ func (r *restoration) reopen() error {
 	if err != nil {
 		return err
 	}
-	r.images.Close()
-	r.work.Close()
+	r.closeImages()
 	r.images, r.work = results.Files[plan.Result(0)], results.Files[plan.Result(1)]
 	return nil
 }

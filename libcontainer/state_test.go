@@ -217,3 +217,40 @@ func TestAbandonedJournal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who deletes a container that he has known for long spares another one that has got its id meanwhile.
+func TestDeleteSparesSuccessor(t *testing.T) {
+	root := t.TempDir()
+	create := func(at time.Time) *Container {
+		d, err := makeStateDir(root, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.release()
+		if err := d.writeState(stateFile, &State{ID: "one", Created: at, OwnPidns: true}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(root, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := create(time.Unix(1, 0))
+	if err := Delete(root, "one", false); err != nil {
+		t.Fatal(err)
+	}
+	second := create(time.Unix(2, 0))
+	if err := first.Delete(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Load(root, "one"); err != nil {
+		t.Errorf("the second container: %v", err)
+	}
+	if err := second.Delete(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Load(root, "one"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("the second container, deleted: %v", err)
+	}
+}

@@ -64,6 +64,7 @@ func (c *Container) update(r *specs.LinuxResources, rdt *specs.LinuxIntelRdt) er
 	if err := os.Rename(config, c.dir.file(configFile)); err != nil {
 		return errors.Join(err, undoRdt(), undo())
 	}
+	c.config = nil // what Exec and Checkpoint go by is read again
 	return nil
 }
 

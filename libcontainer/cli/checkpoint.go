@@ -31,7 +31,11 @@ func (a *app) checkpointCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return libcontainer.Checkpoint(c.Context, c.String("root"), c.Args().First(), *o, a.options(c)...)
+			container, err := a.load(c)
+			if err != nil {
+				return err
+			}
+			return container.Checkpoint(c.Context, *o)
 		},
 	}, "ID")
 }

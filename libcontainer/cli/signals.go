@@ -12,8 +12,8 @@ import (
 )
 
 // takeSignals returns the reading end of a pipe that receives the number of every signal that a foreground command
-// passes on or, SIGCHLD, needs itself, as one byte. os/signal would do the same, but enabling a signal there takes two switches to a thread
-// of its own: 4 ms for all of them, which is more than the container costs.
+// passes on or, SIGCHLD, needs itself, as one byte. os/signal would do the same, but enabling a signal there takes two
+// switches to a thread of its own: 4 ms for all of them, which is more than the container costs.
 func takeSignals() (int, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {

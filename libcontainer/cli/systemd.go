@@ -9,8 +9,8 @@ import (
 	"skep/libcontainer"
 )
 
-// systemdOptions say who makes cgroups, if anybody, and where an unprivileged user's systemd is found: also for a container that
-// has a unit already, whatever the flags are now.
+// systemdOptions say who makes cgroups, if anybody, and where an unprivileged user's systemd is found: also for a
+// container that has a unit already, whatever the flags are now.
 func systemdOptions(c *cli.Context) []libcontainer.Option {
 	var options []libcontainer.Option
 	if ofSession() {
