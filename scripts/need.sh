@@ -33,6 +33,7 @@ table() {
 		managers	has dockerd	docker.io
 		managers	has podman	podman
 		managers	has conmon	conmon
+		managers	has tini-static	tini
 		managers	has buildah	buildah
 		managers	has runc	runc
 		managers	has iptables	iptables

@@ -211,3 +211,22 @@ func awaitExit(t *testing.T, pid int) {
 		}
 	}
 }
+
+// appendLine covers a file by itself with one more line until the test ends.
+func appendLine(t *testing.T, path, line string) {
+	t.Helper()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := filepath.Join(tempDir(t), filepath.Base(path))
+	writeFile(t, by, string(before)+line+"\n")
+	if err := unix.Mount(by, path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
