@@ -177,10 +177,11 @@ var dockerLifeCases = []dockerCase{
 	}},
 }
 
-// listen follows what dockerd tells about the container, from its beginning.
+// listen follows what dockerd tells about the container, from its beginning;
+// its name may have been another's before.
 func (c *docker) listen() *session {
 	c.Helper()
-	return onPipes(c.T, c.docker("events", "--since", "0", "--filter", "container="+c.id, "--format", "{{.Action}}").line...)
+	return onPipes(c.T, c.docker("events", "--since", "0", "--filter", "container="+c.inspect("{{.Id}}"), "--format", "{{.Action}}").line...)
 }
 
 // events lists what dockerd has told about the container, with the signals.
@@ -188,7 +189,7 @@ func (c *docker) events(kinds ...string) string {
 	c.Helper()
 	now := time.Now()
 	args := []string{"events", "--since", "0", "--until", fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()),
-		"--filter", "container=" + c.id, "--format", "{{.Action}} {{.Actor.Attributes.signal}}"}
+		"--filter", "container=" + c.inspect("{{.Id}}"), "--format", "{{.Action}} {{.Actor.Attributes.signal}}"}
 	for _, kind := range kinds {
 		args = append(args, "--filter", "event="+kind)
 	}
