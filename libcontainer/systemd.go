@@ -120,20 +120,29 @@ func (c *creation) startUnit() error {
 	return nil
 }
 
-// stopUnit has systemd forget the container's unit, if it has one. A systemd that cannot be reached from here still
-// sees that the unit is empty.
+// stopUnit has systemd forget the container's unit, if it has one. Where that cannot be said to systemd, it still sees
+// that the unit is empty.
 func (c *Container) stopUnit(group *cgroups.Group) error {
 	u := group.Unit()
 	if u.Name == "" {
 		return nil
 	}
-	m, err := c.options.connect(context.Background(), u.User)
+	err := c.withManager(u, func(m *systemd.Manager) error { return m.Stop(u.Name) })
 	if err != nil {
 		const patience = time.Second
-		return errors.Join(err, group.LeaveToSystemd(patience))
+		err = errors.Join(err, group.LeaveToSystemd(patience))
+	}
+	return err
+}
+
+// withManager connects to the systemd that has a unit.
+func (c *Container) withManager(u cgroups.Unit, do func(*systemd.Manager) error) error {
+	m, err := c.options.connect(context.Background(), u.User)
+	if err != nil {
+		return err
 	}
 	defer m.Close()
-	return m.Stop(u.Name)
+	return do(m)
 }
 
 // updateUnit does the writes of an update, and has systemd know of them. The files come first: the kernel may refuse
@@ -155,16 +164,7 @@ func (c *Container) updateUnit(group *cgroups.Group, writes, rules []cgroups.Wri
 		return nil, errors.Join(err, undoFiles())
 	}
 	return func() error {
-		return errors.Join(c.setUnit(group.Unit(), before), undoFiles())
+		setBack := c.withManager(group.Unit(), func(m *systemd.Manager) error { return m.Set(group.Unit().Name, before) })
+		return errors.Join(setBack, undoFiles())
 	}, nil
-}
-
-// setUnit sets properties of a unit.
-func (c *Container) setUnit(u cgroups.Unit, props []systemd.Property) error {
-	m, err := c.options.connect(context.Background(), u.User)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	return m.Set(u.Name, props)
 }

@@ -102,6 +102,9 @@ func TestSystemdUnit(t *testing.T) {
 		}
 		wantFiles(t, b, "pids", map[string]string{"pids.max": pids})
 		wantFiles(t, b, "cpuset", map[string]string{"cpuset.cpus": "0"})
+		if got := c.exec("grep Cpus_allowed_list /proc/self/status"); got != "Cpus_allowed_list:\t0" {
+			t.Errorf("%s: %s", when, got)
+		}
 		const show = `for m in '<' '>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo open $m; done; : </dev/zero && echo zero`
 		if got := strings.Fields(c.exec(show)); strings.Join(got, " ") != "open < zero" {
 			t.Errorf("%s: devices: %q", when, got)

@@ -94,7 +94,7 @@ func TestUpdateSameDevices(t *testing.T) {
 	c.wantFiles("pids", []string{"pids.max", "77"}, []string{"pids.max", "77"})
 	if onV1("devices") {
 		c.wantOpens("<>")
-	} else if got := deviceFilters(t, c); programs == "" || got != programs {
+	} else if got := deviceFilters(t, c); !sameFilters(r.driver, strings.Fields(programs), strings.Fields(got)) {
 		t.Errorf("filter %s, before the update %s", got, programs)
 	}
 }
@@ -159,4 +159,13 @@ func deviceFilters(t *testing.T, c *container) string {
 		t.Fatal(errno)
 	}
 	return strings.Trim(fmt.Sprint(ids[:query.count]), "[]")
+}
+
+// sameFilters tells whether the runtime's filter is still the same. Systemd may
+// have put another one in place of its own.
+func sameFilters(d driver, before, after []string) bool {
+	if d != systemd {
+		return len(before) > 0 && slices.Equal(before, after)
+	}
+	return slices.ContainsFunc(before, func(id string) bool { return slices.Contains(after, id) })
 }

@@ -31,14 +31,18 @@ func deviceProperties(writes []cgroups.Write, h Host) []Property {
 	if len(rules) == 0 {
 		return nil
 	}
-	policy, list := "auto", []deviceAllow{}
-	if allowed, all := allowList(rules); !all {
-		policy = "strict"
-		for _, r := range allowed {
-			list = append(list, r.entries(h, v2)...)
-		}
+	allowed, all := allowList(rules)
+	if all && !h.Update {
+		return []Property{property("DevicePolicy", "auto")}
 	}
-	props := []Property{property("DevicePolicy", policy)}
+	if all { // systemd does not take back what it has installed when the policy becomes auto
+		allowed = []rule{{kind: "a", major: "*", minor: "*", access: "rwm"}}
+	}
+	list := []deviceAllow{}
+	for _, r := range allowed {
+		list = append(list, r.entries(h, v2)...)
+	}
+	props := []Property{property("DevicePolicy", "strict")}
 	if h.Update {
 		props = append(props, property("DeviceAllow", []deviceAllow{})) // forget the earlier ones
 	}

@@ -102,7 +102,7 @@ func devicesOf(t *testing.T, mode cgroups.Mode, rules []specs.LinuxDeviceCgroup)
 // An update forgets what was allowed before; without rules it leaves the devices alone (CGD-09).
 func TestConvertDevicesUpdate(t *testing.T) {
 	got, _ := convert(t, cgroups.V2, &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}}, Host{Update: true})
-	if want := []string{`DevicePolicy "auto"`, `DeviceAllow @a(ss) []`}; !slices.Equal(got, want) {
+	if want := []string{`DevicePolicy "strict"`, `DeviceAllow @a(ss) []`, `DeviceAllow [("block-*", "rwm",), ("char-*", "rwm",)]`}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got, _ := convert(t, cgroups.V2, &specs.LinuxResources{}, Host{Update: true}); len(got) > 0 {

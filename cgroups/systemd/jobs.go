@@ -71,6 +71,7 @@ func (m *Manager) basics(u Unit, id string, pid int) []Property {
 		property("CPUAccounting", true),
 		property("IOAccounting", true),
 		property("TasksAccounting", true),
+		property("TasksMax", unlimited), // else DefaultTasksMax= of systemd limits who asks for no limit
 	}
 	if u.IsSlice() {
 		return append(props, property("Wants", []string{u.Slice}))
