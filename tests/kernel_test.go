@@ -23,9 +23,18 @@ var beyond = []struct {
 	{"TestPeersLimits", pureV2, isPureV2},
 	{"TestPeersHold", pureV2, isPureV2},
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
+	{"TestCriuRestore", criu, criuWorks},
+	{"TestCriuAhead", criu, criuWorks},
+	{"TestCriuForeground", criu, criuWorks},
+	{"TestCriuTerminal", criu, criuWorks},
+	{"TestCriuJoinedNetwork", criu, criuWorks},
+	{"TestCriuBrokenImages", criu, criuWorks},
 }
 
-const pureV2 = "cgroup v2 alone: crun does not run on hybrid hosts"
+const (
+	pureV2 = "cgroup v2 alone: crun does not run on hybrid hosts"
+	criu   = "a criu that knows the kernel"
+)
 
 func isPureV2() bool { return len(suite.cgroups) == 1 && suite.cgroups[0].unified() }
 

@@ -19,7 +19,7 @@ func (s Setns) Lower(l *Lowering) {
 	l.Call(unix.SYS_SETNS, Value(s.Process), Imm(s.Flags))
 	l.Call(unix.SYS_CLOSE, Value(s.Process))
 }
-func (s Setns) String() string    { return "join the namespaces " + s.Name + " of " + s.Process.String() }
+func (s Setns) String() string { return "join the namespaces " + s.Name + " of " + s.Process.String() }
 
 // JoinNamespace joins one namespace by its own descriptor (linux.namespaces, config-linux.md#namespaces).
 type JoinNamespace struct {

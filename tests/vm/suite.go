@@ -35,6 +35,8 @@ var configurations = []configuration{
 	{name: "v1", machine: machine{cgroup: "v1", systemd: true}, tests: "Compile|Host|" + cgroupTests},
 	{name: "hybrid", machine: machine{cgroup: "hybrid", systemd: true}, tests: "Compile|Host|" + cgroupTests},
 	{name: "user", machine: machine{cgroup: "v2", systemd: true}, user: true, tests: "^TestRootless"},
+	// Debian's knows no newer kernel.
+	{name: "criu", machine: machine{kernel: "6.1", cgroup: "v2", systemd: true}, tests: "^TestCriu"},
 }
 
 // cgroupTests are those of limits, devices and statistics, of the mounts of cgroups, and of
@@ -115,7 +117,7 @@ func (s *suite) prepare(ctx context.Context, only string, selected *regexp.Regex
 	tests := make(map[string][]string)
 	for _, program := range programs {
 		file := filepath.Join(binaries, program+".test")
-		build := exec.CommandContext(ctx, "go", "test", "-tags", "vm", "-c", "-o", file, "./"+program)
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", file, "./"+program)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("compile the tests of %s: %w\n%s", program, err, out)
