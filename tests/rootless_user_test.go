@@ -26,7 +26,7 @@ const rootlessTests = "TestRootless"
 // onlyRootless tells whether no other tests are to run.
 func onlyRootless() bool {
 	run := flag.Lookup("test.run")
-	return run != nil && strings.HasPrefix(strings.TrimPrefix(run.Value.String(), "^"), rootlessTests)
+	return run != nil && strings.HasPrefix(strings.TrimLeft(run.Value.String(), "^("), rootlessTests)
 }
 
 // account is an unprivileged user with subordinate ids.
