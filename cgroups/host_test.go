@@ -41,6 +41,7 @@ func TestHost(t *testing.T) {
 		{"kill each", testKillEach},
 		{"kill forks", testKillForks},
 		{"freeze forks", testFreezeForks},
+		{"deep", testDeep},
 		{"busy", testBusy},
 		{"neighbours", testNeighbours},
 		{"gone", testGone},

@@ -30,53 +30,43 @@ func (g *Group) Procs() ([]int, error) {
 // procs returns the processes in a directory and below it.
 func procs(dir string) ([]int, error) {
 	var all []int
-	dirs, err := subtree(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range dirs {
-		text, err := readFile(d + "/cgroup.procs")
-		switch {
-		case isGone(err):
-			continue
-		case errors.Is(err, unix.EOPNOTSUPP):
-			continue // a threaded cgroup: its processes are listed further up
-		case err != nil:
-			return nil, err
-		}
-		for line := range strings.Lines(text) {
-			pid, err := strconv.Atoi(strings.TrimSuffix(line, "\n"))
-			if err != nil {
-				return nil, fmt.Errorf("%s/cgroup.procs: %w", d, err)
-			}
-			if pid != 0 { // 0 is a process of another pid namespace
-				all = append(all, pid)
-			}
-		}
-	}
-	return all, nil
+	err := walk(dir, func(dir int) error {
+		pids, err := procsAt(dir)
+		all = append(all, pids...)
+		return err
+	}, nil)
+	return all, err
 }
 
-// subtree returns a directory and those below it, parents first; none if it
-// does not exist.
-func subtree(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+// procsAt returns the processes in one directory.
+func procsAt(dir int) ([]int, error) {
+	const file = "cgroup.procs"
+	fd, err := unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if isGone(err) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: file, Err: err}
+	}
+	defer unix.Close(fd)
+	text, err := readFrom(fd, file)
+	switch {
+	case isGone(err):
+		return nil, nil
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return nil, nil // a threaded cgroup: its processes are listed further up
+	case err != nil:
 		return nil, err
 	}
-	dirs := []string{dir}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		below, err := subtree(dir + "/" + e.Name())
+	var all []int
+	for line := range strings.Lines(text) {
+		pid, err := strconv.Atoi(strings.TrimSuffix(line, "\n"))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		dirs = append(dirs, below...)
+		if pid != 0 { // 0 is a process of another pid namespace
+			all = append(all, pid)
+		}
 	}
-	return dirs, nil
+	return all, nil
 }

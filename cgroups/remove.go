@@ -63,19 +63,16 @@ func (g *Group) removeTree(dir string) error {
 			return err
 		}
 	}
-	dirs, err := subtree(dir)
-	if err != nil {
+	err := walk(dir, nil, func(above int, name string) error {
+		if err := unix.Unlinkat(above, name, unix.AT_REMOVEDIR); err != nil && !isGone(err) {
+			return &os.PathError{Op: "rmdir", Path: name, Err: err}
+		}
+		return nil
+	})
+	if err != nil || !own {
 		return err
 	}
-	for i, p := range slices.Backward(dirs) {
-		if i == 0 && !own {
-			break
-		}
-		if err := rmdir(p); err != nil {
-			return err
-		}
-	}
-	return nil
+	return rmdir(dir)
 }
 
 // rmdir removes a cgroup, if it exists. A read-only mount refuses before it
