@@ -195,7 +195,7 @@ func TestRdtUndone(t *testing.T) { // RDT-12 RDT-14 ERR-01
 		if err != nil || failed != nil {
 			t.Fatal(err, failed)
 		}
-		err = d.writeState(journalFile, &State{ID: "c1", Rdt: facts})
+		err = d.writeState(journalFile, &State{ID: "c1", Bundle: "/b", Rdt: facts})
 		d.release()
 		if err != nil {
 			t.Fatal(err)

@@ -221,6 +221,11 @@ func (d *stateDir) readFiles() (s *State, complete bool, err error) {
 		if s.ID != filepath.Base(d.path) {
 			return nil, false, fmt.Errorf("%s: is not the state of this container", d.file(name))
 		}
+		// runc's file has the same name, and dockerd one state root for all its runtimes. Taken for skep's, a container
+		// of runc's that runs would be one without an init: stopped, and fit to be deleted.
+		if s.Bundle == "" {
+			return nil, false, fmt.Errorf("%s: was written by another runtime", d.file(name))
+		}
 		return s, name == stateFile, nil
 	}
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {

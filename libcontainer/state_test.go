@@ -112,6 +112,7 @@ func TestStateIsReplaced(t *testing.T) {
 func TestBrokenState(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "truncated": `{"id":"one","bun`, "null": "null", "object": "{}", "foreign": `{"id":"other"}`, "array": "[]",
+		"runc's": `{"id":"one","init_process_pid":1,"config":{"rootfs":"/"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -202,7 +203,7 @@ func TestAbandonedJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.writeState(journalFile, &State{ID: "one"}); err != nil {
+	if err := d.writeState(journalFile, &State{ID: "one", Bundle: "/b"}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load(root, "one")
@@ -227,7 +228,7 @@ func TestDeleteSparesSuccessor(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.release()
-		if err := d.writeState(stateFile, &State{ID: "one", Created: at, OwnPidns: true}); err != nil {
+		if err := d.writeState(stateFile, &State{ID: "one", Bundle: "/b", Created: at, OwnPidns: true}); err != nil {
 			t.Fatal(err)
 		}
 		c, err := Load(root, "one")
