@@ -37,6 +37,7 @@ table() {
 		managers	has buildah	buildah
 		managers	has runc	runc
 		managers	has iptables	iptables
+		managers	has ps	procps
 		managers	has newuidmap	uidmap
 		managers	has slirp4netns	slirp4netns
 		managers	has fuse-overlayfs	fuse-overlayfs

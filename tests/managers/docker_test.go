@@ -2,10 +2,13 @@ package managers
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // dockerGroup is where dockerd makes the cgroups of the containers.
@@ -28,12 +31,13 @@ type dockerd struct {
 
 // TestDocker drives dockerd by its client.
 func TestDocker(t *testing.T) {
-	need(t, "dockerd", "docker-init", "docker-proxy", "iptables", dockerClient, "busybox")
+	need(t, "dockerd", "docker-init", "docker-proxy", "iptables", "ps", dockerClient, "busybox")
 	ownCgroup(t, dockerGroup)
 	ownCgroup(t, dockerGroup+"/buildkit")
 	archives := []string{busyboxArchive(t, busyboxImage, defaultConfig), debianArchive(t, debianImage, defaultConfig)}
 	config := filepath.Join(tempDir(t), "daemon.json") // rather than the host's
 	writeFile(t, config, "{}")
+	hideOpt(t)
 	calls := countCalls(t)
 	d := startDockerd(t, archives, "--add-runtime", dockerRuntime+"="+runtimeUnderTest, "--default-runtime", dockerRuntime,
 		"--config-file", config)
@@ -47,6 +51,27 @@ func TestDocker(t *testing.T) {
 		dockerLifeCases, dockerNetworkCases, dockerImageCases, dockerDaemonCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newDocker(t, d)) })
 	}
+}
+
+// hideOpt keeps the directories that dockerd's containerd makes in /opt away
+// from the host.
+func hideOpt(t *testing.T) {
+	t.Helper()
+	dir := tempDir(t)
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, name := range []string{upper, work} {
+		if err := os.Mkdir(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mount("overlay", "/opt", "overlay", 0, "lowerdir=/opt,upperdir="+upper+",workdir="+work); err != nil {
+		t.Fatalf("cover /opt: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount("/opt", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // startDockerd starts a dockerd that has the images of the archives.
