@@ -183,7 +183,11 @@ func (c *Container) externalMounts(s *specs.Spec) ([]criu.ExternalMount, error) 
 	}
 	defer unix.Close(root)
 	var external []criu.ExternalMount
-	for _, x := range rootfs.Externals(s, rootfs.Host{Bundle: c.state.Bundle, Cgroups: cgroups.Open(c.state.Cgroup).Paths()}) {
+	all := rootfs.Externals(s, rootfs.Host{Bundle: c.state.Bundle, Cgroups: cgroups.Open(c.state.Cgroup).Paths()})
+	if _, err := os.Lstat(c.dir.file(notifyDir)); err == nil { // which no configuration has
+		all = append(all, rootfs.External{Destination: notifyMount, Certain: true})
+	}
+	for _, x := range all {
 		id, err := mountAt(root, x.Destination)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

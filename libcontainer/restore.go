@@ -23,7 +23,7 @@ func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, 
 	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
 		r := &restoration{creation: c, CheckpointOptions: o}
 		defer r.closeImages()
-		return c.conduct(c.keepConfig, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
+		return c.conduct(c.keepConfig, c.makeNotifyDir, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
 	})
 }
 

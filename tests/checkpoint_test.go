@@ -3,6 +3,7 @@ package tests
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -50,4 +51,37 @@ func TestRestoreRefused(t *testing.T) {
 		"criu: not found")
 	writeFile(t, filepath.Join(empty, "descriptors.json"), `{`)
 	r.fails("descriptors.json", "restore", "--detach", "--bundle", b.dir, "--image-path", empty, r.id())
+}
+
+// What sd_notify(3) takes is a mount of the host's, to criu as to everybody: dumped by its name, restored from its source.
+func TestCheckpointNotifySocket(t *testing.T) {
+	r := newRuntime(t)
+	b, dir, id := newBundle(t), tempDir(t), r.id()
+	writeFile(t, filepath.Join(dir, "descriptors.json"), "[]")
+	// What is to be criu keeps what it is asked, and ends without an answer.
+	asked := filepath.Join(dir, "asked")
+	writeFile(t, filepath.Join(dir, "criu"),
+		"#!/bin/sh\n/bin/dd bs=64k count=1 <&3 >"+asked+" 2>/dev/null\n/bin/ls -d "+r.root+"/*/notify >>"+asked+"\n")
+	if err := os.Chmod(filepath.Join(dir, "criu"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"PATH=" + dir, "NOTIFY_SOCKET=" + filepath.Join(dir, "manager")}
+	wantAsked := func(what ...string) {
+		t.Helper()
+		request := readFile(t, asked)
+		for _, w := range what {
+			if !strings.Contains(request, w) {
+				t.Errorf("criu is asked %q, without %q", request, w)
+			}
+		}
+	}
+	r.succeed(call{args: []string{"create", "--bundle", b.dir, id}, env: env})
+	r.live = append(r.live, id)
+	r.succeed(call{args: []string{"start", id}})
+	r.refuse(call{args: []string{"checkpoint", "--image-path", dir, id}, env: env}, "ended without an answer")
+	wantAsked("\x0a\x0b/run/notify\x12\x0b/run/notify") // an ExternalMount: its key and its value
+	r.succeed(call{args: []string{"delete", "--force", id}})
+	id = r.id()
+	r.refuse(call{args: []string{"restore", "--detach", "--bundle", b.dir, "--image-path", dir, id}, env: env}, "ended without an answer")
+	wantAsked("\x0a\x0b/run/notify\x12", filepath.Join(r.root, id, "notify")+"\n") // the latter by ls
 }
