@@ -17,7 +17,7 @@ import (
 func (c *container) wantAlone() {
 	c.t.Helper()
 	eventually(c.t, "init is alone", func() bool {
-		for _, controller := range []string{"memory", "pids", ""} {
+		for _, controller := range []string{"memory", "pids", "cpu"} {
 			if !slices.Equal(cgroupProcs(c.t, c.bundle, controller), []string{strconv.Itoa(c.pid)}) {
 				return false
 			}
