@@ -337,5 +337,3 @@ func becomeCriu(child *nsenter.Child, o *criu.Options, searchPath string, images
 
 // systemPath is where criu finds the programs that it needs: ip, iptables.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

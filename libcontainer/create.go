@@ -18,7 +18,8 @@ import (
 )
 
 // Create makes a container of a bundle, up to the point where its program can be started (runtime.md#create). On an
-// error nothing of it is left.
+// error nothing of it is left. It is ErrInvalidID or ErrExist where the id cannot be had; what is wrong with the
+// configuration is told with its JSON paths.
 func Create(ctx context.Context, root, id, bundle string, opts ...Option) (*Container, error) {
 	return makeContainer(ctx, root, id, bundle, opts, (*creation).create)
 }

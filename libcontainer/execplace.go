@@ -144,13 +144,8 @@ func (e *execution) enter() error {
 	}
 	p.Add(e.finalAffinity())
 	if spec.FindNamespace(e.spec.Linux, specs.UserNamespace) != nil {
-		root, err := rootIDs(e.container.state.Init.Pid)
-		if err != nil {
+		if err := becomeRoot(p, e.container.state.Init.Pid, e.blueprint.process.Grantable); err != nil {
 			return err
-		}
-		p.Add(root)
-		if root.UID != 0 { // the steps to come still need what the change has made ineffective
-			p.Add(plan.RaiseCaps{Permitted: e.blueprint.process.Grantable})
 		}
 	}
 	p.Add(inheritedByAll(e.spec.Linux)...)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -51,7 +50,7 @@ func (b *blueprint) designExec(state *State, o *options) error {
 	p := b.spec.Process
 	b.process = processHost(b.spec)
 	b.process.Keyring = state.Keyring
-	b.process.KeepGroups = setgroupsDenied("/proc/" + strconv.Itoa(state.Init.Pid) + "/")
+	b.process.KeepGroups = setgroupsDenied(procFile(state.Init.Pid, ""))
 	b.process.AppArmor = p.ApparmorProfile != "" && appArmorEnabled(sysfs)
 	b.process.SELinux = p.SelinuxLabel != "" && selinuxEnabled(sysfs)
 	return b.preserve(o)

@@ -98,7 +98,7 @@ func (h *hook) state() ([]byte, error) {
 
 // innerPid returns the pid of a process as its own pid namespace has it.
 func innerPid(pid int) (int, error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/status"
+	path := procFile(pid, "status")
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -40,7 +39,7 @@ func (p Process) String() string     { return "pidfd of init" }
 type rootOf struct{ Process }
 
 func (r rootOf) Open() (int, error) {
-	fd, err := openFile("/proc/"+strconv.Itoa(r.Pid)+"/root", unix.O_PATH|unix.O_DIRECTORY)
+	fd, err := openFile(procFile(r.Pid, "root"), unix.O_PATH|unix.O_DIRECTORY)
 	if err == nil && !r.Alive() { // the pid was another's by then
 		unix.Close(fd)
 		return -1, ErrNotRunning
@@ -125,13 +124,8 @@ func (h *hook) phase(stdin, output int) (*plan.Phase, error) {
 		p.Add(plan.TimerSlack{Nanoseconds: slack})
 	}
 	if h.at.inside() && spec.FindNamespace(h.spec.Linux, specs.UserNamespace) != nil {
-		root, err := rootIDs(h.container.state.Init.Pid)
-		if err != nil {
+		if err := becomeRoot(p, h.container.state.Init.Pid, processHost(h.spec).Grantable); err != nil {
 			return nil, err
-		}
-		p.Add(root)
-		if root.UID != 0 { // the steps to come still need what the change has made ineffective
-			p.Add(plan.RaiseCaps{Permitted: processHost(h.spec).Grantable})
 		}
 	}
 	if h.at == startContainer && !spec.MakesMounts(h.spec.Linux) { // else the namespaces have brought it

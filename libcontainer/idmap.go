@@ -3,7 +3,6 @@ package libcontainer
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -50,7 +49,7 @@ func (o *owners) make(uids, gids []specs.LinuxIDMapping) (int, error) {
 	}
 	defer child.Release()
 	defer child.Kill()
-	dir := "/proc/" + strconv.Itoa(child.Pid) + "/"
+	dir := procFile(child.Pid, "")
 	if err := writeFile(dir+"uid_map", formatIDMap(uids)); err != nil {
 		return -1, fmt.Errorf("uidMappings: %w", err)
 	}
@@ -60,7 +59,7 @@ func (o *owners) make(uids, gids []specs.LinuxIDMapping) (int, error) {
 	return openFile(userNamespaceOf(child.Pid), unix.O_RDONLY)
 }
 
-func userNamespaceOf(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/ns/user" }
+func userNamespaceOf(pid int) string { return procFile(pid, "ns/user") }
 
 func (o *owners) close() {
 	for _, m := range o.made {

@@ -24,7 +24,7 @@ func (c *creation) mapIDs() (uid, gid uint32, err error) {
 		uid, gid = firstIDs(c.spec.Linux)
 		return uid, gid, c.writeIDMaps()
 	}
-	dir := "/proc/" + strconv.Itoa(c.child.Pid) + "/"
+	dir := procFile(c.child.Pid, "")
 	c.process.KeepGroups = setgroupsDenied(dir)
 	for _, m := range [...]struct {
 		file, item string
@@ -117,7 +117,7 @@ func normalIDMap(ids []specs.LinuxIDMapping) []specs.LinuxIDMapping {
 // writeTimeOffsets sets the clocks of a new time namespace, whose first process is still to come
 // (linux.timeOffsets, config-linux.md#offset-for-time-namespace).
 func writeTimeOffsets(pid int, offsets map[string]specs.LinuxTimeOffset) error {
-	path := "/proc/" + strconv.Itoa(pid) + "/timens_offsets"
+	path := procFile(pid, "timens_offsets")
 	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
 		o := offsets[clock]
 		text := strconv.FormatInt(o.Secs, 10) + " " + strconv.FormatUint(uint64(o.Nanosecs), 10)
@@ -132,17 +132,22 @@ func writeTimeOffsets(pid int, offsets map[string]specs.LinuxTimeOffset) error {
 	return nil
 }
 
-// rootIDs makes a process the root of the user namespace of another, or the first of its ids. A namespace that was
-// joined has mappings of its own, so that the configuration does not tell.
-func rootIDs(pid int) (plan.SetIDs, error) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/"
-	uids, err := readIDMap(dir + "uid_map")
+// becomeRoot adds the steps by which a process becomes the root of the user namespace of another, or the first of its
+// ids, and keeps the capabilities that may be granted. A namespace that was joined has mappings of its own, so that the
+// configuration does not tell.
+func becomeRoot(p *plan.Phase, pid int, grantable uint64) error {
+	uids, err := readIDMap(procFile(pid, "uid_map"))
 	if err != nil {
-		return plan.SetIDs{}, err
+		return err
 	}
-	gids, err := readIDMap(dir + "gid_map")
+	gids, err := readIDMap(procFile(pid, "gid_map"))
 	if err != nil {
-		return plan.SetIDs{}, err
+		return err
 	}
-	return plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: setgroupsDenied(dir)}, nil
+	root := plan.SetIDs{UID: firstID(uids), GID: firstID(gids), KeepGroups: setgroupsDenied(procFile(pid, ""))}
+	p.Add(root)
+	if root.UID != 0 { // the steps to come still need what the change has made ineffective
+		p.Add(plan.RaiseCaps{Permitted: grantable})
+	}
+	return nil
 }

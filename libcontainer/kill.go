@@ -59,7 +59,8 @@ func (c *Container) signal(sig unix.Signal) error {
 }
 
 // Delete removes what create made for a container (runtime.md#delete). A container that is only created is killed
-// first, as all peers do; with force a running one too, and an id that does not exist is no error.
+// first, as all peers do; with force a running one too, and an id that does not exist is no error. Without, it is
+// ErrNotExist.
 func Delete(root, id string, force bool, opts ...Option) error {
 	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {

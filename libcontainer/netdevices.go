@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -25,7 +24,7 @@ func (c *creation) moveDevices() error {
 		return err
 	}
 	var err error
-	c.moved, err = netdev.Move(devices, "/proc/"+strconv.Itoa(c.child.Pid)+"/ns/net")
+	c.moved, err = netdev.Move(devices, procFile(c.child.Pid, "ns/net"))
 	return err
 }
 

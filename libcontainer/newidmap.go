@@ -45,7 +45,7 @@ func (c *creation) writeIDMaps() error {
 	if len(l.UIDMappings) == 0 && len(l.GIDMappings) == 0 {
 		return nil
 	}
-	dir := "/proc/" + strconv.Itoa(c.child.Pid) + "/"
+	dir := procFile(c.child.Pid, "")
 	for _, k := range idKinds(l) {
 		var err error
 		switch {

@@ -61,7 +61,7 @@ func setOOMScore(pid int, score *int) error {
 	if score == nil {
 		return nil
 	}
-	path := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	path := procFile(pid, "oom_score_adj")
 	err := writeFile(path, strconv.Itoa(*score))
 	if err == nil {
 		return nil
@@ -78,6 +78,9 @@ func raiseLimit(pid int, r plan.Rlimit) error {
 	}
 	return nil
 }
+
+// procFile is a file of a process in /proc.
+func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 
 // writeFile writes an existing file of the kernel in one write.
 func writeFile(path, value string) error {

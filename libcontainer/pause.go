@@ -40,7 +40,7 @@ func (c *Container) exclusively(change func() error) error {
 }
 
 // Processes returns the pids of all processes of the container, as this process's pid namespace has them, in
-// ascending order. Those in cgroups that the container made count too.
+// ascending order; none of a container that has stopped. Those in cgroups that the container made count too.
 func (c *Container) Processes() ([]int, error) {
 	group := cgroups.Open(c.state.Cgroup)
 	if group.Mode() != cgroups.None {

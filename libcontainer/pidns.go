@@ -38,7 +38,7 @@ func processesBeside(pid int) ([]int, error) {
 	return pids, nil
 }
 
-func pidNamespace(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/ns/pid" }
+func pidNamespace(pid int) string { return procFile(pid, "ns/pid") }
 
 // inPidNamespace tells whether a process is in a pid namespace or below it. One that is gone is not, nor is one that
 // this user may not look at.

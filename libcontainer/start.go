@@ -11,7 +11,8 @@ import (
 )
 
 // Start runs the program of a created container (runtime.md#start). It returns once the program runs, or with the
-// reason why it does not. A container whose hooks fail is gone.
+// reason why it does not: ErrNotExist, ErrStartRunning and the like where nothing waits to be started, ErrNoProcess, or
+// what execve said. A container whose hooks fail is gone.
 func Start(ctx context.Context, root, id string, opts ...Option) error {
 	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {

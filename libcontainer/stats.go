@@ -51,18 +51,17 @@ func (c *Container) Stats() (*Stats, error) {
 
 // interfaces reads the counters of the network namespace that a process is in, from outside.
 func (p Process) interfaces() ([]NetworkInterface, error) {
-	dir := "/proc/" + strconv.Itoa(p.Pid)
 	var own, theirs unix.Stat_t
 	if err := unix.Stat("/proc/self/ns/net", &own); err != nil {
 		return nil, fmt.Errorf("/proc/self/ns/net: %w", err)
 	}
-	err := unix.Stat(dir+"/ns/net", &theirs)
+	err := unix.Stat(procFile(p.Pid, "ns/net"), &theirs)
 	if err == nil && own.Dev == theirs.Dev && own.Ino == theirs.Ino {
 		return nil, nil
 	}
 	var text []byte
 	if err == nil {
-		text, err = os.ReadFile(dir + "/net/dev")
+		text, err = os.ReadFile(procFile(p.Pid, "net/dev"))
 	}
 	// A process that is about to end has no namespaces any more, and what has been read may be of another one that has
 	// got its pid.

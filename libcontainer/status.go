@@ -64,7 +64,7 @@ type procStat struct {
 }
 
 func readStat(pid int) (procStat, error) {
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	raw, err := os.ReadFile(procFile(pid, "stat"))
 	if err != nil {
 		return procStat{}, err
 	}

@@ -12,8 +12,9 @@ import (
 	"skep/spec"
 )
 
-// Update changes the resources of a container that has processes, paused ones too. What a section leaves out, or is
-// nil, stays as it is; rules for devices are touched only if they differ from the present ones.
+// Update changes the resources of a container that has processes, paused ones too; of any other the error is
+// ErrNotRunning. What a section leaves out, or is nil, stays as it is; rules for devices are touched only if they differ
+// from the present ones.
 //
 // Either everything is changed, and the container's stored configuration with it, or nothing: what the kernel had
 // accepted before it refused something is put back.
