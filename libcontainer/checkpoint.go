@@ -52,14 +52,15 @@ var externalNamespaces = [...]struct {
 }
 
 // Checkpoint writes a running container to images, by criu(8). Unless it is to go on running, it ends, and nothing
-// but the images is left of it. The error is ErrNotRunning for any other status, paused included.
+// but the images is left of it. A paused container goes on being paused: containerd's client, and Docker with it,
+// pauses one before its checkpoint. For any other status the error is ErrNotRunning.
 func (c *Container) Checkpoint(ctx context.Context, o CheckpointOptions) error {
 	return c.exclusively(func() error { return c.checkpoint(ctx, o) })
 }
 
 func (c *Container) checkpoint(ctx context.Context, o CheckpointOptions) error {
-	if status := c.Status(); status != Running {
-		return fmt.Errorf("%w: it is %s, and only a running one can be checkpointed", ErrNotRunning, status)
+	if status := c.Status(); status != Running && status != Paused {
+		return fmt.Errorf("%w: it is %s, and what can be checkpointed is running or paused", ErrNotRunning, status)
 	}
 	kept, err := c.kept()
 	if err != nil {

@@ -117,6 +117,29 @@ func TestCriuRestore(t *testing.T) {
 	c.delete()
 }
 
+// containerd's client pauses a container, has it checkpointed, and resumes what is left.
+func TestCriuPaused(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runCounting(counting(t))
+	c.countsFrom(1)
+	c.ok("pause", c.id)
+	images := tempDir(t)
+	c.checkpoint(filepath.Join(images, "first"), "--leave-running")
+	if got := c.status(); got != "paused" {
+		t.Fatalf("the container is %s", got)
+	}
+	c.ok("resume", c.id)
+	c.countsFrom(c.count())
+	count := c.count()
+	c.ok("pause", c.id)
+	c.checkpoint(filepath.Join(images, "second"))
+	r.fails("does not exist", "state", c.id)
+	c.restore(filepath.Join(images, "second"))
+	c.countsFrom(count) // restored, it runs
+	c.stop()
+	c.delete()
+}
+
 // One that stays is written as it is; memory may be written ahead.
 func TestCriuAhead(t *testing.T) {
 	r := newRuntime(t)

@@ -25,6 +25,7 @@ var beyond = []struct {
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
 	{"TestCriuRestore", criu, criuWorks},
 	{"TestCriuAhead", criu, criuWorks},
+	{"TestCriuPaused", criu, criuWorks},
 	{"TestCriuForeground", criu, criuWorks},
 	{"TestCriuTerminal", criu, criuWorks},
 	{"TestCriuJoinedNetwork", criu, criuWorks},
