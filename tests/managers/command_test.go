@@ -68,6 +68,12 @@ func (c call) succeed(t *testing.T) string {
 	return strings.TrimSpace(res.stdout)
 }
 
+// with returns the command with a standard input.
+func (c call) with(stdin string) call {
+	c.stdin = stdin
+	return c
+}
+
 // refuse runs a command that must fail, with all the texts in its error.
 func (c call) refuse(t *testing.T, want ...string) {
 	t.Helper()

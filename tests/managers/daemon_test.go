@@ -230,3 +230,22 @@ func appendLine(t *testing.T, path, line string) {
 		}
 	})
 }
+
+// discardChanges covers a directory by itself; what is changed in it is gone
+// when the test ends.
+func discardChanges(t *testing.T, dir string) {
+	t.Helper()
+	upper, work := tempDir(t), tempDir(t)
+	if err := os.Chmod(upper, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work)
+	if err := unix.Mount("overlay", dir, "overlay", 0, options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}

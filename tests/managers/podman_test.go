@@ -14,24 +14,32 @@ import (
 // podmanGroup is where Podman makes the cgroups of the containers and pods.
 const podmanGroup = "/podman-cases"
 
+// podmanInfraImage is what holds a pod's namespaces.
+const podmanInfraImage = "skep.test/infra:latest"
+
 // podmanStore is what makes one installation of Podman: images and containers,
 // their state, and a configuration.
 type podmanStore struct {
-	flags   []string // before each command
-	env     []string
-	dir     string
-	archive string // of its images
+	flags    []string // before each command
+	env      []string
+	before   []string // the program that runs Podman as somebody else
+	runFlags []string // of each container
+	dir      string   // the working directory of the commands
+	archive  string   // of its images
 }
 
 // TestPodman runs containers by Podman and conmon.
 func TestPodman(t *testing.T) {
 	need(t, "podman", "conmon", "tini-static", "busybox")
 	ownCgroup(t, podmanGroup)
+	discardChanges(t, "/var/lib") // network plug-ins keep their state there
 	archive := busyboxArchive(t, busyboxImage, defaultConfig)
 	p := newPodmanStore(t, "overlay", archive)
+	infra := imageConfig{Env: defaultConfig.Env, Cmd: []string{"sleep", "infinity"}, StopSignal: "SIGKILL"}
+	p.podman("load", "--input", busyboxArchive(t, podmanInfraImage, infra)).succeed(t)
 	// Podman keeps a cgroup for conmon, which the first container makes.
 	p.podman("run", "--rm", "--cgroup-parent", podmanGroup, busyboxImage, "true").succeed(t)
-	for _, c := range slices.Concat(podmanRunCases, podmanLimitCases, podmanPrivilegeCases, podmanTaskCases) {
+	for _, c := range slices.Concat(podmanRunCases, podmanLimitCases, podmanPrivilegeCases, podmanTaskCases, podmanPodCases, podmanAboutCases) {
 		testCase(t, c.name, nil, func(t *testing.T) { c.run(newPodman(t, p)) })
 	}
 }
@@ -41,29 +49,12 @@ func TestPodman(t *testing.T) {
 func newPodmanStore(t *testing.T, driver, archive string) *podmanStore {
 	t.Helper()
 	dir := tempDir(t)
-	conf := filepath.Join(dir, "containers.conf")
-	writeFile(t, conf, fmt.Sprintf(`
-[containers]
-log_driver = "k8s-file"
-init_path = "/usr/bin/tini-static"
-netns = "none"
-default_capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"]
-[engine]
-events_logger = "file"
-image_copy_tmp_dir = %q
-lock_type = "file"
-runtime_supports_json = [%q]
-[network]
-network_config_dir = %q
-`, dir, filepath.Base(runtimeUnderTest), dir+"/networks"))
 	p := &podmanStore{
-		flags: []string{
-			"--root", dir + "/root", "--runroot", dir + "/run", "--tmpdir", dir + "/tmp", "--storage-driver", driver,
-			"--runtime", runtimeUnderTest, "--cgroup-manager", "cgroupfs",
-		},
-		env:     []string{"CONTAINERS_CONF=" + conf, "HOME=" + dir},
-		dir:     dir,
-		archive: archive,
+		flags:    podmanFlags(dir, driver),
+		env:      podmanConfiguration(t, dir),
+		dir:      dir,
+		archive:  archive,
+		runFlags: []string{"--cgroup-parent", podmanGroup},
 	}
 	if driver == "overlay" { // which else makes a mount of its home, and removes it sometimes
 		p.flags = append(p.flags, "--storage-opt", "overlay.skip_mount_home=true")
@@ -72,9 +63,43 @@ network_config_dir = %q
 	return p
 }
 
+// podmanFlags are of every command.
+func podmanFlags(dir, driver string) []string {
+	return []string{
+		"--root", dir + "/root", "--runroot", dir + "/run", "--tmpdir", dir + "/tmp", "--storage-driver", driver,
+		"--runtime", runtimeUnderTest, "--cgroup-manager", "cgroupfs",
+	}
+}
+
+// podmanConfiguration writes containers.conf and returns the variables by which
+// Podman finds it.
+func podmanConfiguration(t *testing.T, dir string) []string {
+	t.Helper()
+	conf := filepath.Join(dir, "containers.conf")
+	name := filepath.Base(runtimeUnderTest)
+	writeFile(t, conf, fmt.Sprintf(`
+[containers]
+log_driver = "k8s-file"
+init_path = "/usr/bin/tini-static"
+netns = "none"
+default_capabilities = [
+	"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+]
+[engine]
+infra_image = %q
+events_logger = "file"
+image_copy_tmp_dir = %q
+lock_type = "file"
+runtime_supports_json = [%q]
+[network]
+network_config_dir = %q
+`, podmanInfraImage, dir, name, dir+"/networks"))
+	return []string{"CONTAINERS_CONF=" + conf, "HOME=" + dir}
+}
+
 // podman is a command of the installation.
 func (p *podmanStore) podman(args ...string) call {
-	return call{line: slices.Concat([]string{"podman"}, p.flags, args), env: p.env, dir: p.dir}
+	return call{line: slices.Concat(p.before, []string{"podman"}, p.flags, args), env: p.env, dir: p.dir}
 }
 
 // podmanCase is one subtest.
@@ -104,7 +129,7 @@ func newPodman(t *testing.T, p *podmanStore) *podman {
 // runCall is `podman run` of a container that is removed afterwards; args
 // begin with flags.
 func (c *podman) runCall(args ...string) call {
-	return c.podman(append([]string{"run", "--rm", "--name", c.id, "--cgroup-parent", podmanGroup}, args...)...)
+	return c.podman(slices.Concat([]string{"run", "--rm", "--name", c.id}, c.runFlags, args)...)
 }
 
 // scriptCall runs a shell script in a container of the busybox image.
@@ -133,7 +158,7 @@ func (c *podman) detachAs(name, script string, flags ...string) {
 
 // detachCall is `podman run --detach` of a script.
 func (c *podman) detachCall(name, script string, flags ...string) call {
-	return c.podman(slices.Concat([]string{"run", "--detach", "--name", name, "--cgroup-parent", podmanGroup}, flags,
+	return c.podman(slices.Concat([]string{"run", "--detach", "--name", name}, c.runFlags, flags,
 		[]string{busyboxImage, "sh", "-ec", script})...)
 }
 
