@@ -47,12 +47,13 @@ test-managers: $(GOTESTSUM) ## containerd, Docker and Podman with skep; needs ro
 	@$(MAKE) --no-print-directory build
 	SKEP_BINARY=$(CURDIR)/skep GOTESTSUM=$(CURDIR)/$(GOTESTSUM) scripts/test.sh ./tests/managers
 
-# Machines are emulated where KVM does not work: this takes minutes then.
+# Machines are emulated where KVM does not work, and some ten times slower then. VM_FLAGS='-only v1 -run Update'
+# chooses configurations and tests.
 test-vm: ## the container tests on pure cgroup v2, v1 and hybrid, each in a virtual machine
 	@scripts/need.sh vm
 	@$(MAKE) --no-print-directory build
 	CGO_ENABLED=0 go build -o build/vm ./tests/vm
-	build/vm test -skep skep
+	build/vm test -skep skep $(VM_FLAGS)
 
 unit: needs-test ## go test of every package that needs no container
 	go test $$(go list ./... | grep -v '/tests\(/\|$$\)')

@@ -76,15 +76,36 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// A sentence of a test's is counted as left out, its failure as failed, and the rest is
-// shown once.
-func TestRecord(t *testing.T) {
+// What fails runs once more, alone; a machine that breaks down runs all of its tests again. A sentence of a test's is
+// counted as left out, once.
+func TestRun(t *testing.T) {
 	s := suite{outcomes: make([]outcome, len(configurations))}
 	left := notePrefix + "TestX: no such controller\n"
-	s.record(piece{program: "tests"}, left+"PASS\n", 0, nil, 0)
-	s.record(piece{program: "tests"}, left+"--- FAIL: TestY (0.1s)\n    --- FAIL: TestY/sub\nFAIL\n", 1, nil, 0)
-	s.record(piece{program: "tests"}, "", 2, nil, 0)
-	if got := s.outcomes[0]; got.failed != 2 || !slices.Equal(got.notes, []string{"TestX: no such controller"}) {
+	fails := &result{out: left + "--- FAIL: TestY (0.1s)\n    --- FAIL: TestY/sub\n--- FAIL: TestZ (0.2s)\nFAIL\n", code: 1}
+	for _, results := range [][]*result{
+		{{out: left + "PASS\n"}},
+		{fails, {out: "PASS\n"}},
+		{fails, {out: "--- FAIL: TestZ (0.1s)\n", code: 1}},
+		{{code: 2}, {code: 2}},
+	} {
+		n := 0
+		s.run(piece{program: "tests", tests: []string{"TestX", "TestY", "TestZ"}}, func(p piece) *result {
+			want := []string{"TestX", "TestY", "TestZ"}
+			if n == 1 && results[0].out != "" {
+				want = []string{"TestY", "TestZ"}
+			}
+			if !slices.Equal(p.tests, want) {
+				t.Errorf("attempt %d of %d runs %q", n+1, len(results), p.tests)
+			}
+			n++
+			return results[n-1]
+		})
+		if n != len(results) {
+			t.Errorf("%d attempts, want %d", n, len(results))
+		}
+	}
+	got := s.outcomes[0]
+	if got.failed != 2 || !slices.Equal(got.notes, []string{"TestX: no such controller"}) || !slices.Equal(got.late, []string{"TestY", "TestZ"}) {
 		t.Errorf("%+v", got)
 	}
 }
