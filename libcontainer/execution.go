@@ -153,8 +153,8 @@ func (e *execution) undo(cause error) error {
 	return e.hint(cause)
 }
 
-// ended tells whether the container's end is the reason for an error. Init ends the processes in its pid namespace first,
-// and delete kills init and the others in any order.
+// ended tells whether the container's end is the reason for an error. Init ends the processes in its pid namespace
+// first, and delete kills init and the others in any order.
 func (e *execution) ended(cause error) bool {
 	var death *nsenter.DeathError
 	killed := errors.As(cause, &death) && death.Status.Signaled() && death.Status.Signal() == unix.SIGKILL

@@ -65,8 +65,9 @@ func isOurs(fd int) bool {
 	return unix.Fstat(owner, &a) == nil && unix.Stat("/proc/self/ns/user", &b) == nil && sameFile(&a, &b)
 }
 
-// deniesSetgroups tells whether setgroups(2) will be denied in a new user namespace with this mapping, or without one in
-// the own: this process has to give it up to map its own group without help, and a user namespace inherits the denial.
+// deniesSetgroups tells whether setgroups(2) will be denied in a new user namespace with this mapping, or without one
+// in the own: this process has to give it up to map its own group without help, and a user namespace inherits the
+// denial.
 func (r rights) deniesSetgroups(gids []specs.LinuxIDMapping) bool {
 	if r.host {
 		return false

@@ -40,7 +40,8 @@ func (b *blueprint) designProcess(id string, o *options) error {
 		return errors.New("linux.mountLabel: SELinux is not enabled on this host")
 	}
 	b.process = processHost(b.spec)
-	if user := spec.FindNamespace(b.spec.Linux, specs.UserNamespace); user == nil || user.Path == "" { // else it is asked once joined
+	// One that is joined is asked then.
+	if user := spec.FindNamespace(b.spec.Linux, specs.UserNamespace); user == nil || user.Path == "" {
 		b.process.KeepGroups = b.rights.deniesSetgroups(b.spec.Linux.GIDMappings)
 	}
 	if o.planning {

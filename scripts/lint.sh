@@ -62,5 +62,8 @@ for cc in gcc clang; do
 	fi
 done
 check shellcheck shellcheck -x "${shell_files[@]}"
+if command -v mandoc >/dev/null; then
+	check mandoc mandoc -T lint -W warning docs/man/*.8
+fi
 check 'paths of one machine' -q machine_paths
 exit "$status"

@@ -28,16 +28,6 @@ func (t Table[K, V]) Has(name K) bool {
 	return ok
 }
 
-// Name returns the first name that stands for a value.
-func (t Table[K, V]) Name(value V) (K, bool) {
-	for i := range t {
-		if t[i].Value == value {
-			return t[i].Name, true
-		}
-	}
-	return "", false
-}
-
 // Names lists the enumeration as the features command prints it.
 func (t Table[K, V]) Names() []string {
 	names := make([]string, len(t))

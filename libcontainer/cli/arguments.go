@@ -45,8 +45,8 @@ func flagsFirst(app *cli.App, args []string) []string {
 	return append(append(flags, "--"), positional...)
 }
 
-// longNames replaces the short names of flags, which begin at an index, up to the first positional argument: the library
-// refuses a flag that is given twice when it goes by two names, and -e and --env are given often.
+// longNames replaces the short names of flags, which begin at an index, up to the first positional argument: the
+// library refuses a flag that is given twice when it goes by two names, and -e and --env are given often.
 func longNames(flags []cli.Flag, args []string, at int) []string {
 	args = slices.Clone(args)
 	for at < len(args) && len(args[at]) > 1 && strings.HasPrefix(args[at], "-") && args[at] != "--" {

@@ -18,7 +18,7 @@ import (
 func (a *app) checkpointCommand() *cli.Command {
 	return a.define(&cli.Command{
 		Name:  "checkpoint",
-		Usage: "write a running container to images (needs criu)",
+		Usage: "write a running or paused container to images (needs criu)",
 		Flags: append(criuFlags(),
 			&cli.BoolFlag{Name: "leave-running", Usage: "let the container go on"},
 			&cli.StringFlag{Name: "page-server", Usage: "send the memory to the page server at `ADDRESS:PORT`"},
