@@ -19,7 +19,7 @@ import (
 // deleteBroken handles a container whose state cannot be read: an empty or truncated file, or a create killed
 // before its first write. What there was to make follows from the configuration, if that was kept.
 func deleteBroken(root, id string, force bool, opts []Option, cause error) error {
-	if ValidateID(id) != nil || errors.Is(cause, ErrNotExist) {
+	if ValidateID(id) != nil || errors.Is(cause, ErrNotExist) || errors.Is(cause, errForeign) {
 		return cause
 	}
 	dir := &stateDir{path: filepath.Join(root, id)}

@@ -202,8 +202,12 @@ func (d *stateDir) read() (s *State, complete bool, err error) {
 	return probe.readFiles() // what was at work may have ended between the two
 }
 
-// errNoState means a directory without a state in it.
-var errNoState = errors.New("no state in it")
+var (
+	// errNoState means a directory without a state in it.
+	errNoState = errors.New("no state in it")
+	// errForeign means a state that nobody but its writer may remove.
+	errForeign = errors.New("was written by another runtime")
+)
 
 func (d *stateDir) readFiles() (s *State, complete bool, err error) {
 	for _, name := range [...]string{stateFile, journalFile} {
@@ -224,7 +228,7 @@ func (d *stateDir) readFiles() (s *State, complete bool, err error) {
 		// runc's file has the same name, and dockerd one state root for all its runtimes. Taken for skep's, a container
 		// of runc's that runs would be one without an init: stopped, and fit to be deleted.
 		if s.Bundle == "" {
-			return nil, false, fmt.Errorf("%s: was written by another runtime", d.file(name))
+			return nil, false, fmt.Errorf("%s: %w", d.file(name), errForeign)
 		}
 		return s, name == stateFile, nil
 	}

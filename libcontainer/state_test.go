@@ -112,7 +112,6 @@ func TestStateIsReplaced(t *testing.T) {
 func TestBrokenState(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "truncated": `{"id":"one","bun`, "null": "null", "object": "{}", "foreign": `{"id":"other"}`, "array": "[]",
-		"runc's": `{"id":"one","init_process_pid":1,"config":{"rootfs":"/"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -139,6 +138,29 @@ func TestBrokenState(t *testing.T) {
 				t.Errorf("after Delete: %v", err)
 			}
 		})
+	}
+}
+
+// A state of runc's, whose name is the same, is no container of skep's, and none to be removed, by whatever force.
+func TestForeignState(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "one", stateFile)
+	if err := os.Mkdir(filepath.Dir(file), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(`{"id":"one","init_process_pid":1,"config":{"rootfs":"/"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, broken := List(root); len(all) != 0 || len(broken) != 1 || !errors.Is(broken[0], errForeign) {
+		t.Errorf("List: %v, %v", all, broken)
+	}
+	for _, force := range []bool{false, true} {
+		if err := Delete(root, "one", force); !errors.Is(err, errForeign) || strings.Contains(err.Error(), "--force") {
+			t.Errorf("Delete, force %v: %v", force, err)
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
 	}
 }
 
