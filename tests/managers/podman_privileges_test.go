@@ -71,7 +71,7 @@ var podmanPrivilegeCases = []podmanCase{
 		c.equal("inside", got, "CapEff:\t"+own[1]+"\nSeccomp:\t0\ndevices\nmounts")
 	}},
 	{"UserNamespaces", func(c *podman) {
-		// Podman 4.3 cannot map the owners of overlay's layers on newer kernels.
+		// Podman 4.3 cannot map the owners of overlay's layers on a tmpfs.
 		c.podmanStore = newPodmanStore(c.T, "vfs", c.archive)
 		appendLine(c.T, "/etc/subuid", "containers:500000:10000")
 		appendLine(c.T, "/etc/subgid", "containers:500000:10000")
