@@ -49,6 +49,12 @@ func TestRestoreRefused(t *testing.T) {
 	writeFile(t, filepath.Join(empty, "descriptors.json"), `["/dev/null","/dev/null","/dev/null"]`)
 	r.refuse(call{args: []string{"restore", "--detach", "--bundle", b.dir, "--image-path", empty, r.id()}, env: []string{"PATH=/nowhere"}},
 		"criu: not found")
+	for _, flag := range []string{"preserve-fds", "no-new-keyring"} { // of a program that begins
+		res := r.call(call{args: []string{"restore", "--" + flag + "=1", "--detach", "--bundle", b.dir, "--image-path", empty, r.id()}})
+		if res.code != 1 || !strings.Contains(res.stderr, "flag provided but not defined: -"+flag) {
+			t.Errorf("%s: exit %d, %s", flag, res.code, res.stderr)
+		}
+	}
 	writeFile(t, filepath.Join(empty, "descriptors.json"), `{`)
 	r.fails("descriptors.json", "restore", "--detach", "--bundle", b.dir, "--image-path", empty, r.id())
 }

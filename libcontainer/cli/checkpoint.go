@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -44,7 +45,7 @@ func (a *app) restoreCommand() *cli.Command {
 	return a.define(&cli.Command{
 		Name:  "restore",
 		Usage: "make a container of images, and let it go on (needs criu)",
-		Flags: append(append(criuFlags(), runFlags()...),
+		Flags: append(slices.Concat(criuFlags(), containerFlags(), foregroundFlags()),
 			&cli.BoolFlag{Name: "tcp-close", Usage: "restore connected TCP sockets closed"},
 			&cli.StringFlag{Name: "lsm-profile", Usage: "restore with another security label, `TYPE:NAME`"},
 			&cli.StringFlag{Name: "lsm-mount-context", Usage: "restore mounts with another SELinux `CONTEXT`"},

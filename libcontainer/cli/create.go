@@ -27,13 +27,19 @@ func (a *app) createCommand() *cli.Command {
 
 // createFlags are the flags that create and run share.
 func createFlags() []cli.Flag {
+	return append(containerFlags(),
+		&cli.BoolFlag{Name: "no-new-keyring", Usage: "leave the container the caller's session keyring"},
+		&cli.IntFlag{Name: "preserve-fds", Usage: "keep `N` descriptors from 3 on, or after LISTEN_FDS, open in the container"},
+	)
+}
+
+// containerFlags are those that restore, too, has: they are not about a program that begins.
+func containerFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "`DIR` with config.json"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the terminal's master to the AF_UNIX socket at `PATH`"},
 		&cli.StringFlag{Name: "pid-file", Usage: "write the container's pid to `FILE`"},
 		&cli.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the container's init to the AF_UNIX socket at `PATH`"},
-		&cli.BoolFlag{Name: "no-new-keyring", Usage: "leave the container the caller's session keyring"},
-		&cli.IntFlag{Name: "preserve-fds", Usage: "keep `N` descriptors from 3 on, or after LISTEN_FDS, open in the container"},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "move the root mount and chroot instead of pivot_root (for a ramfs root)"},
 	}
 }

@@ -15,18 +15,18 @@ func (a *app) runCommand() *cli.Command {
 	return a.define(&cli.Command{
 		Name:   "run",
 		Usage:  "create and start a container, and wait for its end",
-		Flags:  runFlags(),
+		Flags:  append(createFlags(), foregroundFlags()...),
 		Action: a.run,
 	}, "ID")
 }
 
-// runFlags are the flags that run and restore share.
-func runFlags() []cli.Flag {
-	return append(createFlags(),
+// foregroundFlags are the flags of run and restore, which may stay until the container's end.
+func foregroundFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait"},
 		&cli.BoolFlag{Name: "keep", Usage: "keep the container when its program ends"},
 		&cli.BoolFlag{Name: "no-subreaper", Usage: "leave the container's orphans to the system's init"},
-	)
+	}
 }
 
 func (a *app) run(c *cli.Context) error {
