@@ -21,42 +21,71 @@ import (
 //
 //	SKEP_BINARY=$PWD/skep go test -bench Run -benchtime 100x ./tests/bench
 func BenchmarkRun(b *testing.B) {
+	c := newContest(b)
+	bundle := makeBundle(b, "/bin/true", "/skep-bench")
+	c.compare(func(runtime string) time.Duration { return c.cost(runtime, "run", "--bundle", bundle, c.id) })
+}
+
+// BenchmarkExec measures `exec /bin/true` in a container of the runtime's own.
+func BenchmarkExec(b *testing.B) {
+	c := newContest(b)
+	for i, runtime := range c.runtimes {
+		c.cost(runtime, "run", "--detach", "--bundle", makeBundle(b, "/bin/sleep", fmt.Sprintf("/skep-bench-%d", i)), c.id)
+		defer c.cost(runtime, "delete", "--force", c.id)
+	}
+	c.compare(func(runtime string) time.Duration { return c.cost(runtime, "exec", c.id, "/bin/true") })
+}
+
+// contest is skep, first, and its peers.
+type contest struct {
+	b        *testing.B
+	runtimes []string
+	root, id string
+}
+
+func newContest(b *testing.B) *contest {
+	b.Helper()
 	binary := os.Getenv("SKEP_BINARY")
 	if binary == "" || os.Geteuid() != 0 {
 		b.Fatal("needs root, and SKEP_BINARY set to the binary to measure")
 	}
-	runtimes := []string{binary}
+	c := &contest{b: b, runtimes: []string{binary}, id: fmt.Sprintf("bench-%d", os.Getpid())}
 	for _, peer := range []string{"crun", "runc"} {
 		if path, err := exec.LookPath(peer); err == nil {
-			runtimes = append(runtimes, path)
+			c.runtimes = append(c.runtimes, path)
 		}
 	}
-	bundle := makeBundle(b)
-	root, err := os.MkdirTemp("/run", "skep-bench-") // where state lives, a tmpfs
-	if err != nil {
+	var err error
+	if c.root, err = os.MkdirTemp("/run", "skep-bench-"); err != nil { // where state lives, a tmpfs
 		b.Fatal(err)
 	}
-	defer os.RemoveAll(root)
-	cpu := make([][]time.Duration, len(runtimes))
-	for range b.N {
-		for i, r := range runtimes {
-			cpu[i] = append(cpu[i], runOnce(b, r, root, bundle))
+	b.Cleanup(func() { os.RemoveAll(c.root) })
+	return c
+}
+
+// compare lets the runtimes take turns, and reports skep's median and its ratios.
+func (c *contest) compare(cost func(runtime string) time.Duration) {
+	cpu := make([][]time.Duration, len(c.runtimes))
+	for range c.b.N {
+		for i, r := range c.runtimes {
+			cpu[i] = append(cpu[i], cost(r))
 		}
 	}
 	own := median(cpu[0])
-	b.ReportMetric(float64(own.Microseconds())/1000, "skep-ms")
-	for i, r := range runtimes[1:] {
+	c.b.ReportMetric(float64(own.Microseconds())/1000, "skep-ms")
+	for i, r := range c.runtimes[1:] {
 		peer := median(cpu[i+1])
-		b.ReportMetric(float64(own)/float64(peer), "of-"+filepath.Base(r))
+		c.b.ReportMetric(float64(own)/float64(peer), "of-"+filepath.Base(r))
 	}
 }
 
-func runOnce(b *testing.B, runtime, root, bundle string) time.Duration {
-	b.Helper()
-	id := fmt.Sprintf("bench-%d", os.Getpid())
-	cmd := exec.Command(runtime, "--root", filepath.Join(root, filepath.Base(runtime)), "run", "--bundle", bundle, id)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("%s: %v\n%s", runtime, err, out)
+// cost is the CPU that a command takes. Its streams are no pipes, which a container would keep open.
+func (c *contest) cost(runtime string, args ...string) time.Duration {
+	c.b.Helper()
+	cmd := exec.Command(runtime, append([]string{"--root", filepath.Join(c.root, filepath.Base(runtime))}, args...)...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		c.b.Fatalf("%s %s: %v", runtime, args[0], err)
 	}
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
@@ -68,14 +97,14 @@ func median(d []time.Duration) time.Duration {
 }
 
 // makeBundle is the bundle that `skep spec` describes, with a version that old peers accept and without a terminal.
-func makeBundle(b *testing.B) string {
+func makeBundle(b *testing.B, program, cgroup string) string {
 	b.Helper()
 	dir := b.TempDir()
 	s := spec.Example(spec.ExampleOptions{})
 	s.Version = "1.0.2"
 	s.Process.Terminal = false
-	s.Process.Args = []string{"/bin/true"}
-	s.Linux.CgroupsPath = "/skep-bench"
+	s.Process.Args = []string{program, "1000"}
+	s.Linux.CgroupsPath = cgroup
 	s.Hostname = "bench"
 	config, err := json.Marshal(s)
 	if err != nil {
@@ -88,7 +117,8 @@ func makeBundle(b *testing.B) string {
 	}
 	for _, err := range []error{
 		os.MkdirAll(bin, 0o755),
-		os.WriteFile(filepath.Join(bin, "true"), busybox, 0o755), //nolint:gosec // a program
+		os.WriteFile(filepath.Join(bin, "true"), busybox, 0o755),  //nolint:gosec // a program
+		os.WriteFile(filepath.Join(bin, "sleep"), busybox, 0o755), //nolint:gosec // a program
 		os.WriteFile(filepath.Join(dir, spec.ConfigFile), config, 0o644),
 	} {
 		if err != nil {
