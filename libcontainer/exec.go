@@ -2,6 +2,8 @@ package libcontainer
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -56,11 +58,25 @@ func (c *Container) kept() (*specs.Spec, error) {
 	if c.config == nil {
 		s, err := keptConfig(c.dir)
 		if err != nil {
-			return nil, err
+			return nil, c.orDeleted(err)
 		}
 		c.config = s
 	}
 	return c.config, nil
+}
+
+// orDeleted tells whether a file is gone because the container is, once the delete that may have taken it is done.
+func (c *Container) orDeleted(err error) error {
+	if c.dir.lock != nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	probe := &stateDir{path: c.dir.path}
+	gone := probe.acquire(unix.LOCK_SH)
+	probe.release()
+	if errors.Is(gone, ErrNotExist) {
+		return ErrNotExist
+	}
+	return err
 }
 
 // Exec runs another program in a container that has been created and not stopped, in all of init's namespaces and in

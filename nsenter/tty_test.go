@@ -16,7 +16,7 @@ func TestTerminal(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			b := pack(t, kind.user, 0)
-			res := play(t, b.Child, plan.Setsid{},
+			res := play(t, b.Child, plan.ResetSignals{}, plan.Setsid{},
 				plan.Filesystem{Type: "devpts", Params: []string{"newinstance", "ptmxmode=0666", "mode=0620"}, Into: plan.Mount},
 				plan.Attach{Mount: plan.Mount, At: plan.Real("/dev/pts"), Make: plan.Directory},
 				plan.OpenPty{}, plan.Export{Slot: plan.PtyMaster},
