@@ -153,16 +153,21 @@ func (e *execution) undo(cause error) error {
 	return e.hint(cause)
 }
 
-// ended tells whether the container's end is the reason for an error. Init ends the processes in its pid namespace
-// first, and delete kills init and the others in any order.
+// ended tells whether the container's end is the reason for an error. In a pid namespace of the container's own, init
+// has begun to end before any other process is ended; elsewhere delete kills init and the others in any order, and the
+// rest of it is worth waiting for.
 func (e *execution) ended(cause error) bool {
+	state := e.container.state
+	if st, err := readStat(state.Init.Pid); err != nil || st.exiting || st.start != state.Init.Start {
+		return true
+	}
 	var death *nsenter.DeathError
-	killed := errors.As(cause, &death) && death.Status.Signaled() && death.Status.Signal() == unix.SIGKILL
-	if !killed && !errors.Is(cause, unix.ESRCH) {
-		return !e.container.state.Init.Alive()
+	died := errors.As(cause, &death) || errors.Is(cause, errDiedInExec) || errors.Is(cause, unix.ESRCH)
+	if state.OwnPidns || !died {
+		return false
 	}
 	const patience = time.Second
-	return awaitExit(e.init, e.container.state.Init.Pid, patience) == nil
+	return awaitExit(e.init, state.Init.Pid, patience) == nil
 }
 
 func (e *execution) close() {
