@@ -28,7 +28,7 @@ func TestContainerd(t *testing.T) {
 	d := startContainerd(t)
 	d.importImages(t)
 	ownCgroup(t, ctrNamespace)
-	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases, ctrTaskCases, ctrIOCases, ctrLifeCases) {
+	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases, ctrAgentCases, ctrTaskCases, ctrIOCases, ctrLifeCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newCtr(t, d)) })
 	}
 }
