@@ -197,6 +197,22 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
+// Warnings are the caller's to silence.
+func TestLogLevel(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, linux(func(l *specs.Linux) {
+		l.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: new(int64)}} //nolint:staticcheck // it is what warns
+		*l.Resources.Memory.Kernel = 64 << 20
+	}), args("/bin/true"))
+	for level, warned := range map[string]bool{"error": false, "warning": true, "debug": true} {
+		res := r.call(call{args: append([]string{"--log-level", level}, r.runLine(b)...)})
+		if res.code != 0 || strings.Contains(res.stderr, "kernel") != warned {
+			t.Errorf("%s: exit %d, %q", level, res.code, res.stderr)
+		}
+	}
+	r.fails("want error, warning or debug", "--log-level", "loud", "list")
+}
+
 // CLI-02
 func TestUnknownFlagsAndCommands(t *testing.T) {
 	r := newRuntime(t)

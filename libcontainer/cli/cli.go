@@ -95,8 +95,8 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "root", Usage: "`DIR` for the state of containers (default: /run/skep, without privileges $XDG_RUNTIME_DIR/skep)"},
 		&cli.StringFlag{Name: "log", Usage: "append warnings and errors to `FILE`"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
-		&cli.StringFlag{Name: "log-level", Usage: "error, warning or debug"},
-		&cli.BoolFlag{Name: "debug", Usage: "log debug messages too"},
+		&cli.StringFlag{Name: "log-level", Value: "warning", Usage: "error, warning or debug, which says no more than warning"},
+		&cli.BoolFlag{Name: "debug", Usage: "as --log-level debug"},
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "have systemd make the cgroup; cgroupsPath is slice:prefix:name then"},
 		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, systemd as --systemd-cgroup, or disabled"},
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "true, false or auto"},
@@ -106,7 +106,7 @@ func globalFlags() []cli.Flag {
 
 // begin runs before every command.
 func (a *app) begin(c *cli.Context) error {
-	log, err := newLogger(c.String("log"), c.String("log-format"), a.stderr, c.Bool("debug") || c.String("log-level") == "debug")
+	log, err := newLogger(c.String("log"), c.String("log-format"), c.String("log-level"), a.stderr)
 	a.log = log
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (a *app) printVersion() {
 // fail reports the error that ends the command, once: to the log, where the manager looks for it, and to stderr.
 func (a *app) fail(err error) {
 	if a.log == nil {
-		a.log, _ = newLogger("", "text", a.stderr, false)
+		a.log, _ = newLogger("", "text", "warning", a.stderr)
 	}
 	a.log.error(err)
 }

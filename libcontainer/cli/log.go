@@ -20,15 +20,18 @@ import (
 // stderr, in words.
 type logger struct {
 	records *slog.Logger // nil: no --log
-	debug   bool
+	quiet   bool         // no warnings
 	json    bool
 	stderr  io.Writer
 }
 
-func newLogger(path, format string, stderr io.Writer, debug bool) (*logger, error) {
-	l := &logger{stderr: stderr, debug: debug, json: format == "json"}
+func newLogger(path, format, level string, stderr io.Writer) (*logger, error) {
+	l := &logger{stderr: stderr, quiet: level == "error", json: format == "json"}
 	if format != "text" && format != "json" {
 		return l, fmt.Errorf("--log-format %s: want text or json", format)
+	}
+	if level != "error" && level != "warning" && level != "debug" {
+		return l, fmt.Errorf("--log-level %s: want error, warning or debug", level)
 	}
 	w := io.Writer(stderr)
 	if path != "" {
@@ -68,6 +71,9 @@ func contract(_ []string, a slog.Attr) slog.Attr {
 }
 
 func (l *logger) warn(text string) {
+	if l.quiet {
+		return
+	}
 	if l.records != nil {
 		l.records.Warn(text)
 		return
