@@ -201,7 +201,7 @@ func TestLogFile(t *testing.T) {
 func TestLogLevel(t *testing.T) {
 	r := newRuntime(t)
 	b := newBundle(t, linux(func(l *specs.Linux) {
-		l.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: new(int64)}} //nolint:staticcheck // it is what warns
+		l.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: new(int64)}}
 		*l.Resources.Memory.Kernel = 64 << 20
 	}), args("/bin/true"))
 	for level, warned := range map[string]bool{"error": false, "warning": true, "debug": true} {
