@@ -156,3 +156,44 @@ func (f *fake) send(m *dbus.Message, body ...any) {
 		f.t.Errorf("fake: %v", err)
 	}
 }
+
+// A connection that is reset is an error.
+func TestReset(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		defer conn.Close() // with something unread, which resets it
+		line := []byte{}
+		for one := make([]byte, 1); !strings.HasSuffix(string(line), "BEGIN\r\n"); {
+			if _, err := conn.Read(one); err != nil {
+				return
+			}
+			line = append(line, one...)
+			switch {
+			case strings.HasSuffix(string(line), "AUTH EXTERNAL\r\n"):
+				_, _ = conn.Write([]byte("DATA\r\n"))
+			case strings.HasSuffix(string(line), "AUTH\r\n"):
+				_, _ = conn.Write([]byte("REJECTED EXTERNAL\r\n"))
+			case strings.HasSuffix(string(line), "DATA\r\n"):
+				_, _ = conn.Write([]byte("OK 0123\r\n"))
+			case strings.HasSuffix(string(line), "NEGOTIATE_UNIX_FD\r\n"):
+				_, _ = conn.Write([]byte("ERROR\r\n"))
+			}
+		}
+		_, _ = conn.Read(make([]byte, 1))
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if m, err := ConnectUser(ctx, []string{"unix:path=" + path}); err == nil {
+		m.Close()
+		t.Error("no error")
+	}
+}

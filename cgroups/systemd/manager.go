@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -100,9 +101,9 @@ func isPrivate(address string) bool { return strings.HasSuffix(address, "/system
 
 func dial(ctx context.Context, address string) (*dbus.Conn, error) {
 	for {
-		conn, err := dbus.Dial(address, dbus.WithContext(ctx))
+		socket, err := dialSocket(ctx, address)
 		if err == nil {
-			return conn, nil
+			return dbus.NewConn(socket, dbus.WithContext(ctx))
 		}
 		// The kernel does not tell when a listener has room again.
 		if !errors.Is(err, unix.EAGAIN) {
@@ -114,6 +115,35 @@ func dial(ctx context.Context, address string) (*dbus.Conn, error) {
 		case <-time.After(busy):
 		}
 	}
+}
+
+// dialSocket connects to the first of the addresses that can be had. It is done here because the library's own
+// transport for unix sockets, which can pass descriptors, panics where a read fails (godbus 5.2).
+func dialSocket(ctx context.Context, addresses string) (net.Conn, error) {
+	err := fmt.Errorf("%q: not the address of a unix socket", addresses)
+	for address := range strings.SplitSeq(addresses, ";") {
+		options, isUnix := strings.CutPrefix(address, "unix:")
+		if !isUnix {
+			continue
+		}
+		for option := range strings.SplitSeq(options, ",") {
+			key, value, _ := strings.Cut(option, "=")
+			name, malformed := dbus.UnescapeBusAddressValue(value)
+			switch {
+			case malformed != nil:
+				return nil, malformed
+			case key == "abstract":
+				name = "@" + name
+			case key != "path":
+				continue
+			}
+			var conn net.Conn
+			if conn, err = (&net.Dialer{}).DialContext(ctx, "unix", name); err == nil {
+				return conn, nil
+			}
+		}
+	}
+	return nil, err
 }
 
 // greet makes the connection usable and learns whom it is to.
