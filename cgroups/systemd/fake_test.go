@@ -157,7 +157,7 @@ func (f *fake) send(m *dbus.Message, body ...any) {
 	}
 }
 
-// A connection that is reset is an error.
+// A connection that is reset in the middle of a message is an error.
 func TestReset(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bus")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -189,6 +189,7 @@ func TestReset(t *testing.T) {
 			}
 		}
 		_, _ = conn.Read(make([]byte, 1))
+		_, _ = conn.Write([]byte("l\x02\x00\x01\x00\x00\x00\x00\x01\x00\x00\x00\x08\x00\x00\x00")) // the beginning of an answer
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
