@@ -138,8 +138,16 @@ func (c *creation) fillCgroups() error {
 }
 
 func (c *creation) spawn() error {
+	flags, _, _ := c.namespaceFlags()
+	err := c.clone(flags, !c.forks() && !c.manages()) // else init is still to come, or its cgroup
+	c.state.OwnPidns = c.makes(specs.PIDNamespace)
+	return err
+}
+
+// clone makes the child, in new namespaces and, on v2, in the container's cgroup.
+func (c *creation) clone(flags uintptr, inCgroup bool) error {
 	cgroup := -1
-	if !c.forks() && !c.manages() { // else init is still to come, or its cgroup
+	if inCgroup {
 		var err error
 		if cgroup, err = openGroup(c.group); err != nil {
 			return err
@@ -148,14 +156,12 @@ func (c *creation) spawn() error {
 			defer unix.Close(cgroup)
 		}
 	}
-	flags, _, _ := c.namespaceFlags()
 	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, TempDir: c.dir.path})
 	if err != nil {
 		return err
 	}
 	c.child = child
 	c.owners.child, c.owners.temp = child, c.dir.path
-	c.state.OwnPidns = c.makes(specs.PIDNamespace)
 	return c.identifyInit()
 }
 

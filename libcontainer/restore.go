@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/libcontainer/criu"
-	"skep/nsenter"
 	"skep/nsenter/plan"
 	"skep/rootfs"
 )
@@ -23,7 +23,7 @@ func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, 
 	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
 		r := &restoration{creation: c, CheckpointOptions: o}
 		defer r.closeImages()
-		return c.conduct(c.keepConfig, c.makeNotifyDir, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
+		return c.conduct(r.refuse, c.keepConfig, c.makeNotifyDir, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
 	})
 }
 
@@ -46,24 +46,17 @@ func (r *restoration) closeImages() {
 
 // spawn makes the process that becomes criu: in the container's cgroups, which what it restores inherits, and in a
 // mount namespace of its own, where the root is mounted and the host's mounts are slaves.
-func (r *restoration) spawn() error {
-	cgroup := -1
-	if !r.manages() {
-		var err error
-		if cgroup, err = openGroup(r.group); err != nil {
-			return err
-		}
-		if cgroup >= 0 {
-			defer unix.Close(cgroup)
-		}
+func (r *restoration) spawn() error { return r.clone(unix.CLONE_NEWNS, !r.manages()) }
+
+// refuse names what criu would leave out.
+func (r *restoration) refuse() error {
+	switch l := r.spec.Linux; {
+	case l.IntelRdt != nil:
+		return errors.New("linux.intelRdt: restored processes are in no resctrl group")
+	case len(l.NetDevices) > 0:
+		return errors.New("linux.netDevices: devices of the host are not restored")
 	}
-	child, err := nsenter.Start(nsenter.Options{Flags: unix.CLONE_NEWNS, Cgroup: cgroup, TempDir: r.dir.path})
-	if err != nil {
-		return err
-	}
-	r.child = child
-	r.owners.child, r.owners.temp = child, r.dir.path
-	return r.identifyInit()
+	return nil
 }
 
 // restore has criu make the processes.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // A machine without criu, and input that criu never sees.
@@ -56,6 +58,8 @@ func TestRestoreRefused(t *testing.T) {
 		}
 	}
 	writeFile(t, filepath.Join(empty, "descriptors.json"), `{`)
+	devices := newBundle(t, linux(func(l *specs.Linux) { l.NetDevices = map[string]specs.LinuxNetDevice{"eth7": {}} }))
+	r.fails("linux.netDevices", "restore", "--detach", "--bundle", devices.dir, "--image-path", empty, r.id())
 	r.fails("descriptors.json", "restore", "--detach", "--bundle", b.dir, "--image-path", empty, r.id())
 }
 

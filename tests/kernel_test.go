@@ -20,8 +20,11 @@ var beyond = []struct {
 }{
 	{"TestIDMappedTmpfs", "idmapped mounts of tmpfs, of Linux 6.3", func() bool { return kernelIsAtLeast(6, 3) }},
 	{"TestExecFollowsInit", "a hierarchy of cgroup v2", hasUnified},
-	{"TestPeersLimits", pureV2, isPureV2},
-	{"TestPeersHold", pureV2, isPureV2},
+	{"TestPeersLimits", pureV2 + ": crun does not run on hybrid hosts", isPureV2},
+	{"TestPeersHold", pureV2 + ": crun does not run on hybrid hosts", isPureV2},
+	{"TestRootlessControl", pureV2 + ": nothing else can be delegated", isPureV2},
+	{"TestRootlessCgroupMount", pureV2 + ": nothing else can be delegated", isPureV2},
+	{"TestRootlessOutsideOfDelegation", pureV2 + ", and root to stage it", func() bool { return isPureV2() && os.Geteuid() == 0 }},
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
 	{"TestCriuRestore", criu, criuWorks},
 	{"TestCriuAhead", criu, criuWorks},
@@ -33,7 +36,7 @@ var beyond = []struct {
 }
 
 const (
-	pureV2 = "cgroup v2 alone: crun does not run on hybrid hosts"
+	pureV2 = "cgroup v2 alone"
 	criu   = "a criu that knows the kernel"
 )
 
