@@ -128,6 +128,7 @@ func recordedBundle(t *testing.T, spec specs.Spec, edits ...edit) bundle {
 func TestRecordedBundles(t *testing.T) {
 	ran := 0
 	for name, spec := range recorded(t) {
+		ran++ // also where only some of them are asked for
 		t.Run(name, func(t *testing.T) {
 			joinRecorded(t, &spec)
 			spec.Process.Terminal = false // the tests have none; TestPeersRecorded and TestConsole show the rest
@@ -135,7 +136,6 @@ func TestRecordedBundles(t *testing.T) {
 			if _, warned := withoutReference[name]; res.code != 0 || res.stdout != "ready\n" || res.stderr != "" && !warned {
 				t.Fatalf("exit %d, %q, %s", res.code, res.stdout, res.stderr)
 			}
-			ran++
 		})
 	}
 	if ran != recordedCount {
