@@ -3,6 +3,8 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +61,30 @@ func (g *Group) Thaw() error {
 		return err
 	}
 	return g.awaitFreezer(Thawed, freezeTimeout)
+}
+
+// Release takes a process out of v1's freezer, in which it cannot even die, to the caller's own cgroup there. On v2 a
+// process dies where it is.
+func (g *Group) Release(pid int) error {
+	d := g.freezerDir()
+	if d.isV2() {
+		return nil
+	}
+	layout, err := Detect()
+	if err != nil {
+		return err
+	}
+	for _, h := range layout.Hierarchies {
+		if h.Name != d.name {
+			continue
+		}
+		err := writeFile(path.Join(h.Mount, h.Own, "cgroup.procs"), strconv.Itoa(pid))
+		if errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+		return err
+	}
+	return errNoFreezer
 }
 
 // FreezerDir returns the absolute directory whose freezer freezes the group, for who does it without [Group.Freeze].

@@ -13,7 +13,7 @@ import (
 // startIn starts a player in a cgroup of the container: it is born in the v2 directory, or systemd moves it there.
 func (c *Container) startIn(group *cgroups.Group, o *options, temp string) (*nsenter.Child, error) {
 	if c.outside(group) {
-		return c.startAttached(group, o, temp)
+		return c.startAttached(group, o, nsenter.Options{Cgroup: -1, TempDir: temp})
 	}
 	cgroup, err := openGroup(group)
 	if err != nil {
@@ -31,13 +31,14 @@ func (c *Container) outside(group *cgroups.Group) bool {
 	return c.state.Cgroup.Unit.User && !group.CanJoin()
 }
 
-func (c *Container) startAttached(group *cgroups.Group, o *options, temp string) (*nsenter.Child, error) {
+// startAttached starts a player that systemd moves there.
+func (c *Container) startAttached(group *cgroups.Group, o *options, start nsenter.Options) (*nsenter.Child, error) {
 	m, err := o.connect(context.Background(), true)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	child, err := nsenter.Start(nsenter.Options{Cgroup: -1, TempDir: temp})
+	child, err := nsenter.Start(start)
 	if err != nil {
 		return nil, err
 	}

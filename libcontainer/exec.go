@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"skep/cgroups"
 	"skep/nsenter"
 	"skep/spec"
 )
@@ -16,6 +17,7 @@ import (
 // ExecProcess is a program that Exec runs. It is a child of the calling process.
 type ExecProcess struct {
 	child *nsenter.Child
+	group *cgroups.Group
 }
 
 // Pid returns the pid of the process, as this process sees it.
@@ -26,6 +28,9 @@ func (p *ExecProcess) Pidfd() int { return p.child.Pidfd() }
 
 // Wait waits for the end of the process and reaps it.
 func (p *ExecProcess) Wait() unix.WaitStatus { return p.child.Wait() }
+
+// Kill ends the process and reaps it, in a paused container too.
+func (p *ExecProcess) Kill() { killFrozen(p.child, p.group) }
 
 // Release lets go of the process, which need not have ended.
 func (p *ExecProcess) Release() { p.child.Release() }
@@ -81,7 +86,8 @@ func (c *Container) orDeleted(err error) error {
 
 // Exec runs another program in a container that has been created and not stopped, in all of init's namespaces and in
 // its cgroups, below the same seccomp filter. It returns once the program runs, or with the reason why it does not:
-// ErrExecStopped, ErrExecPaused or ErrExecCreating where the container is in no state for it.
+// ErrExecStopped, ErrExecPaused or ErrExecCreating where the container is in no state for it. In a container that is
+// paused meanwhile, or was, with [IgnorePaused], that takes until it is resumed, unless ctx ends before.
 //
 // What p leaves out is the container's: capabilities, limits, labels, scheduling, CPU affinity, umask and oomScoreAdj.
 // Of the options count those about the terminal, descriptors, the pid, warnings and exec itself.
@@ -113,7 +119,7 @@ func (c *Container) Exec(ctx context.Context, p *specs.Process, opts ...Option) 
 	}
 	child := e.child
 	e.child = nil
-	return &ExecProcess{child}, nil
+	return &ExecProcess{child, e.entry.group}, nil
 }
 
 // inherit returns the process of exec with what the container gives it.

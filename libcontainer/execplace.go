@@ -36,11 +36,11 @@ func (e *execution) designEntry() error {
 	}
 	all := namespaceFlags(e.spec.Linux)
 	e.entry = entry{group: group, rest: all}
-	if all&unix.CLONE_NEWPID == 0 && e.initialAffinity() == "" {
+	if all&unix.CLONE_NEWPID == 0 && group.V2Dir() == "" && e.initialAffinity() == "" {
 		return nil
 	}
 	e.entry.forks, e.entry.first = true, all&unix.CLONE_NEWPID
-	if !e.rights.admin {
+	if !e.rights.admin && e.entry.first != 0 {
 		e.entry.first = all &^ unix.CLONE_NEWCGROUP
 	}
 	e.entry.rest = all &^ e.entry.first
@@ -89,10 +89,11 @@ func (e *execution) spawn() error {
 		return err
 	}
 	var err error
-	if e.entry.moved = !e.entry.forks || e.container.outside(e.entry.group); e.entry.moved {
-		e.child, err = e.container.startIn(e.entry.group, e.options, e.root)
+	options := nsenter.Options{Cgroup: -1, TempDir: e.root, Stalled: func(socket int) error { return awaitInput(e.ctx, socket) }}
+	if e.entry.moved = e.container.outside(e.entry.group); e.entry.moved {
+		e.child, err = e.container.startAttached(e.entry.group, e.options, options)
 	} else {
-		e.child, err = nsenter.Start(nsenter.Options{Cgroup: -1, TempDir: e.root})
+		e.child, err = nsenter.Start(options)
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"skep/cgroups"
 	"skep/libcontainer/process"
 	"skep/nsenter"
 	"skep/nsenter/plan"
@@ -65,10 +66,11 @@ func (e *execution) conduct() error {
 		e.enter,
 		e.settleProcess,
 	} {
+		err := stage()
 		if e.ctx.Err() != nil {
 			return context.Cause(e.ctx)
 		}
-		if err := stage(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -142,7 +144,7 @@ func (e *execution) start(gate, fifo int, tail plan.Tail) error {
 // undo leaves nothing of the process. Where the container has ended, that is the reason for whatever failed.
 func (e *execution) undo(cause error) error {
 	if e.child != nil {
-		e.child.Kill()
+		killFrozen(e.child, e.entry.group)
 	}
 	if e.pidFile {
 		os.Remove(e.options.pidFile)
@@ -151,6 +153,16 @@ func (e *execution) undo(cause error) error {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", ErrExecStopped, cause)
 	}
 	return e.hint(cause)
+}
+
+// killFrozen ends a process in a cgroup that may have been frozen meanwhile, and reaps it.
+func killFrozen(child *nsenter.Child, group *cgroups.Group) {
+	_ = unix.PidfdSendSignal(child.Pidfd(), unix.SIGKILL, nil, 0) // Kill sends it, too
+	const patience = 100 * time.Millisecond
+	if awaitExit(child.Pidfd(), child.Pid, patience) != nil {
+		_ = group.Release(child.Pid) // else it ends when the cgroup is thawed
+	}
+	child.Kill()
 }
 
 // ended tells whether the container's end is the reason for an error. In a pid namespace of the container's own, init

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skep/nsenter"
 )
 
 // milliseconds is a time as poll(2) takes it, an int in C: rounded up, so that what is waited for is due afterwards,
@@ -16,6 +18,30 @@ func milliseconds(d time.Duration) int {
 		return 0
 	}
 	return int(min((d-1)/time.Millisecond+1, math.MaxInt32))
+}
+
+// stallTime is how long nobody asks whether a context has ended: most are never asked, which saves the thread that
+// asking takes where signals end them.
+const stallTime = nsenter.StallTime
+
+// awaitInput waits until a descriptor can be read, or hangs up, or ctx has ended, which is an error.
+func awaitInput(ctx context.Context, fds ...int) error {
+	end, done, err := endOf(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	polled := []unix.PollFd{{Fd: int32(end), Events: unix.POLLIN}}
+	for _, fd := range fds {
+		polled = append(polled, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = unix.Poll(polled, -1)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return os.NewSyscallError("poll", err)
 }
 
 // endOf returns a descriptor that can be read once ctx has ended, -1 where it never does.

@@ -29,12 +29,14 @@ func (v verdict) await(ctx context.Context) error {
 	answer := make([]byte, 512)
 	fds := []unix.PollFd{{Fd: int32(v.fifo), Events: unix.POLLIN}, {Fd: int32(v.pidfd), Events: unix.POLLIN}}
 	for {
-		const tick = 1000 // ms; only to notice that ctx has ended
-		if _, err := unix.Poll(fds, tick); err != nil && err != unix.EINTR {
+		switch n, err := unix.Poll(fds, milliseconds(stallTime)); {
+		case err != nil && err != unix.EINTR:
 			return os.NewSyscallError("poll", err)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		case err == nil && n == 0:
+			if err := awaitInput(ctx, v.fifo, v.pidfd); err != nil {
+				return err
+			}
+			continue
 		}
 		n, err := unix.Read(v.fifo, answer)
 		switch {

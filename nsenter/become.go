@@ -44,7 +44,9 @@ func (c *Child) adopt(res *Results) error {
 		}
 		res.forked = int(binary.NativeEndian.Uint32(pid[:4]))
 	}
-	return c.Follow(res.forked)
+	pid := res.forked
+	res.forked = 0
+	return c.Follow(pid)
 }
 
 // Follow makes another child of this process the Child: one that the Child has made its sibling.

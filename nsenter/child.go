@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,9 +28,15 @@ type Options struct {
 	// Cgroup is a descriptor of a v2 cgroup directory to be cloned into, or -1. It costs no wait, where writing a
 	// pid into cgroup.procs waits some 10 ms for an RCU grace period.
 	Cgroup int
+	// Stalled is called when the child has not answered a phase for [StallTime], as happens in a frozen cgroup. It waits
+	// until the socket can be read, or returns an error, which ends the phase. Without it the wait has no end.
+	Stalled func(socket int) error
 	// TempDir holds the image where executable memfds are forbidden; where it is mounted noexec, /var/tmp or /tmp does.
 	TempDir string
 }
+
+// StallTime is how long a child may keep its parent waiting before [Options.Stalled] is asked.
+const StallTime = 100 * time.Millisecond
 
 // Child is a process that plays phases until one of them makes it a program.
 type Child struct {
@@ -39,6 +46,7 @@ type Child struct {
 	known  plan.SlotSet
 	queue  []*plan.Phase
 	status *unix.WaitStatus // once reaped
+	stall  func(socket int) error
 }
 
 // Results is what a phase left behind.
@@ -101,7 +109,14 @@ func Start(o Options) (*Child, error) {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[1])
-	c := &Child{socket: pair[0], pidfd: -1}
+	c := &Child{socket: pair[0], pidfd: -1, stall: o.Stalled}
+	if o.Stalled != nil {
+		patience := unix.NsecToTimeval(StallTime.Nanoseconds())
+		if err := unix.SetsockoptTimeval(c.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+			unix.Close(c.socket)
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
+	}
 	sys := &syscall.SysProcAttr{Cloneflags: o.Flags, PidFD: &c.pidfd}
 	if o.Cgroup >= 0 {
 		sys.UseCgroupFD, sys.CgroupFD = true, o.Cgroup
@@ -175,6 +190,11 @@ func (c *Child) runOne(p *plan.Phase, res *Results) error {
 // conclude waits for a phase to end.
 func (c *Child) conclude(program *plan.Program, p *plan.Phase, res *Results) error {
 	index, errno, err := c.receive(res)
+	if err != nil && res.forked != 0 { // it is the new process that has not answered
+		if err := c.adopt(res); err != nil {
+			return err
+		}
+	}
 	switch {
 	case errors.Is(err, errGone):
 		return &DeathError{p.Name, c.Wait()}
@@ -296,6 +316,11 @@ func (c *Child) receive(res *Results) (index int, errno unix.Errno, err error) {
 		n, oobn, flags, _, err := unix.Recvmsg(c.socket, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if err := c.stall(c.socket); err != nil {
+				return 0, 0, err
+			}
 			continue
 		case err != nil && err != unix.ECONNRESET:
 			return 0, 0, os.NewSyscallError("recvmsg", err)

@@ -91,7 +91,13 @@ func (a *app) exec(c *cli.Context) error {
 		return err
 	}
 	defer fg.close()
-	started, err := container.Exec(c.Context, p, append(options, libcontainer.Console(fg.attach))...)
+	ctx := newInterruption(c.Context, fg)
+	started, err := container.Exec(ctx, p, append(options, libcontainer.Console(fg.attach))...)
+	if interrupted := ctx.close(); err == nil && interrupted != nil { // too late for Exec
+		started.Kill()
+		started.Release()
+		err = interrupted
+	}
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruption is the context in which a foreground container is made: SIGINT and its like end it until the program
-// runs. Signals are looked at from the first time that somebody asks for Done on, which only hooks make one do: that
-// takes a thread, and nothing else in a container's making waits for others.
+// interruption is the context in which a foreground command makes its process: SIGINT and its like end it until the
+// program runs. Signals are looked at from the first time that somebody asks for Done on. That takes a thread, and is
+// done only where others are waited for: hooks, and processes that a frozen cgroup or a seccomp agent keeps from going on.
 type interruption struct {
 	context.Context
 	cancel context.CancelCauseFunc
