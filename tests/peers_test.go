@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // observe prints what a program can see of its container, in sections of
@@ -71,8 +72,10 @@ var allowedDifferences = []struct{ key, ours, reason string }{
 		"the container's own cgroups are bound private: nothing that the host mounts there is meant for it"},
 	{`mount /sys/fs/cgroup/systemd`, `^\[/ nodev,noexec,nosuid,relatime,ro  cgroup cgroup name=systemd,rw\]$`,
 		"what stands for the source of a cgroup mount is a name; it is cgroup for every hierarchy"},
-	{`cgroup cpu.weight`, `^100\n$`,
-		"1024 shares, v1's default, become v2's default weight, as in runc since 1.3.2"},
+	{`mount /sys/fs/cgroup`, `^\[CGROUP nodev,noexec,nosuid,relatime,ro  cgroup2 cgroup2 rw\]$`,
+		"without a cgroup namespace the container's own cgroup is bound, not the host's whole tree mounted (MNT-23)"},
+	{`cgroup cpu.weight`, `^(59|75|100)\n$`,
+		"512, 700 and 1024 shares on the curve through both defaults, as in runc since 1.3.2"},
 	{`other domainname`, `^dom$`, "runc before 1.2 does not know domainname"},
 }
 
@@ -102,7 +105,9 @@ func TestPeersRecorded(t *testing.T) {
 				// Pid 1 is another container's: the program looks at itself, whatever its number is.
 				script = strings.ReplaceAll(observe, "/proc/1/", "/proc/$$/")
 			}
-			theirs, ours := observeWith(t, peer, spec, script), observeWith(t, suite.binary, spec, script)
+			ours := observeWith(t, suite.binary, spec, script)
+			keepFlags(t)
+			theirs := observeWith(t, peer, spec, script)
 			if script != observe {
 				delete(theirs, "status Tgid")
 				delete(ours, "status Tgid")
@@ -117,6 +122,36 @@ func TestPeersRecorded(t *testing.T) {
 	if want := recordedCount - len(withoutReference); compared != want {
 		t.Errorf("only %d of %d were compared", compared, want)
 	}
+}
+
+// keepFlags gives the host's v2 tree back what runc takes off it when it mounts the tree without a cgroup
+// namespace: nsdelegate and memory_recursiveprot.
+func keepFlags(t *testing.T) {
+	if !isPureV2() {
+		return
+	}
+	const tree = "/sys/fs/cgroup"
+	var flags []string
+	for _, m := range parseMounts(readFile(t, "/proc/self/mountinfo")) {
+		if m.point == tree {
+			flags = strings.Split(m.super, ",")[1:] // after rw
+		}
+	}
+	t.Cleanup(func() {
+		fs, err := unix.Fspick(unix.AT_FDCWD, tree, unix.FSPICK_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fs)
+		for _, flag := range flags {
+			if err := unix.FsconfigSetFlag(fs, flag); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := unix.FsconfigReconfigure(fs); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func merge(a, b observation) observation {
