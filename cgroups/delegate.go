@@ -2,6 +2,7 @@ package cgroups
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -80,6 +81,6 @@ func owner(s *specs.Spec) (uid uint32, ok bool) {
 // mountsCgroup tells whether the container can write to its cgroup.
 func mountsCgroup(mounts []specs.Mount) bool {
 	return slices.ContainsFunc(mounts, func(m specs.Mount) bool {
-		return m.Source == "cgroup" && m.Destination == "/sys/fs/cgroup" && !slices.Contains(m.Options, "ro")
+		return m.Source == "cgroup" && path.Join("/", m.Destination) == "/sys/fs/cgroup" && !slices.Contains(m.Options, "ro")
 	})
 }
