@@ -1,7 +1,10 @@
 package cgroups
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +79,8 @@ func ownerOf(t *testing.T, path string) uint32 {
 	return st.Uid
 }
 
-// Only root can give files away, so this test needs it.
+// Root gives files away. A user cannot: that is no error where it is a user's runtime, and changes nothing. Root plays
+// the user, too.
 func TestDelegateFake(t *testing.T) {
 	for _, tt := range []struct {
 		name, list string // without a list there is no such file
@@ -94,21 +98,38 @@ func TestDelegateFake(t *testing.T) {
 			if tt.list != "" {
 				put(t, list, tt.list)
 			}
-			if err := delegate(dir, list, 4711, os.Geteuid() != 0); err != nil {
+			check := func(uid uint32, given string) {
+				t.Helper()
+				for _, file := range append([]string{"."}, files...) {
+					want := uint32(os.Geteuid())
+					if slices.Contains(strings.Fields(given), file) {
+						want = uid
+					}
+					if got := ownerOf(t, dir+"/"+file); got != want {
+						t.Errorf("%s belongs to %d, want %d", file, got, want)
+					}
+				}
+			}
+			if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if uid := ownerOf(t, dir); uid != 4711 {
-				t.Errorf("the directory belongs to %d", uid)
-			}
-			for _, file := range files {
-				want := uint32(os.Geteuid())
-				if strings.Contains(tt.want, file) {
-					want = 4711
+			onThread(func() {
+				unix.Setfsuid(1000)
+				if err := delegate(dir, list, 4711, true); err != nil {
+					t.Error(err)
 				}
-				if uid := ownerOf(t, dir+"/"+file); uid != want {
-					t.Errorf("%s belongs to %d, want %d", file, uid, want)
+				if err := delegate(dir, list, 4711, false); !errors.Is(err, unix.EPERM) {
+					t.Errorf("a user gives files away: %v", err)
 				}
+			})
+			check(4711, "")
+			if os.Geteuid() != 0 {
+				return
 			}
+			if err := delegate(dir, list, 4711, false); err != nil {
+				t.Fatal(err)
+			}
+			check(4711, ". "+tt.want)
 		})
 	}
 	if err := delegate(t.TempDir()+"/gone", "", 4711, false); err == nil {
