@@ -125,9 +125,16 @@ func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) er
 		return err
 	}
 	resources := b.spec.Linux.Resources
-	if !b.rights.host {
+	switch {
+	case !b.rights.host:
 		resources = deviceRules(resources)
-	} else if !o.rootless && !o.noCgroups {
+	case o.noCgroups:
+		rest := deviceRules(resources)
+		if denies(resources) && !denies(rest) {
+			b.warn("linux.resources.devices: not enforced, because the caller wants no cgroups: whoever may open a device's node in the container has the device")
+		}
+		resources = rest
+	case !o.rootless:
 		resources = guarded(resources)
 	}
 	var warnings []string

@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -35,7 +36,12 @@ func (c *creation) withoutCgroups(err error) error {
 }
 
 // noCgroups refuses what takes cgroups to a container that was made without.
-func noCgroups() error { return fmt.Errorf("%w (%s)", errNoCgroups, delegation()) }
+func noCgroups() error {
+	if findRights().host { // and so it was not wanted to have any
+		return errNoCgroups
+	}
+	return fmt.Errorf("%w (%s)", errNoCgroups, delegation())
+}
 
 // delegation tells an unprivileged user how to come by cgroups.
 func delegation() string {
@@ -47,7 +53,8 @@ func delegation() string {
 
 // deviceRules leaves the rules for devices out where nobody could set them, if all they do is deny every device but
 // some: that is what a container has in a user namespace anyway. No node can be made there; the default devices and
-// those of linux.devices are bound. Rules that deny single devices stay, and fail.
+// those of linux.devices are bound. Rules that deny single devices stay, and fail. Root's container without cgroups is
+// treated alike, since managers send such rules unasked, but for a warning.
 func deviceRules(r *specs.LinuxResources) *specs.LinuxResources {
 	if r == nil {
 		return nil
@@ -61,6 +68,11 @@ func deviceRules(r *specs.LinuxResources) *specs.LinuxResources {
 	rest := *r
 	rest.Devices = nil
 	return &rest
+}
+
+// denies tells whether rules for devices deny any.
+func denies(r *specs.LinuxResources) bool {
+	return r != nil && slices.ContainsFunc(r.Devices, func(rule specs.LinuxDeviceCgroup) bool { return !rule.Allow })
 }
 
 // wild tells whether a device number stands for all.

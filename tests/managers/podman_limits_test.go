@@ -77,6 +77,18 @@ var podmanLimitCases = []podmanCase{
 		c.detach(`exec sleep 1000`, "--cgroup-parent", parent)
 		c.contains("cgroups of init", readFile(c.T, c.proc("cgroup")), parent+"/libpod-"+c.inspect("{{.Id}}"))
 	}},
+	{"NoCgroups", func(c *podman) {
+		run := func(flags ...string) call {
+			line := append([]string{"run", "--rm", "--name", c.id, "--cgroups", "disabled"}, flags...)
+			return c.podman(append(line, busyboxImage, "cat", "/proc/self/cgroup")...)
+		}
+		c.equal("cgroups", run().succeed(c.T), strings.TrimSpace(readFile(c.T, "/proc/self/cgroup")))
+		res := run("--memory", "64m").run(c.T)
+		if res.code != 126 {
+			c.Errorf("exit code %d, want 126", res.code)
+		}
+		c.contains("error", res.stderr, "linux.resources.memory.limit: takes cgroups")
+	}},
 	{"Stats", func(c *podman) {
 		c.detach(`dd if=/dev/zero of=/dev/shm/f bs=1M count=8 2>/dev/null; `+ready+`while :; do :; done`, "--memory", "64m")
 		c.awaitReady()

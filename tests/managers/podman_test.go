@@ -86,13 +86,14 @@ default_capabilities = [
 	"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 ]
 [engine]
-infra_image = %q
+infra_image = %[1]q
 events_logger = "file"
-image_copy_tmp_dir = %q
+image_copy_tmp_dir = %[2]q
 lock_type = "file"
-runtime_supports_json = [%q]
+runtime_supports_json = [%[3]q]
+runtime_supports_nocgroup = [%[3]q]
 [network]
-network_config_dir = %q
+network_config_dir = %[4]q
 `, podmanInfraImage, dir, name, dir+"/networks"))
 	return []string{"CONTAINERS_CONF=" + conf, "HOME=" + dir}
 }
