@@ -3,6 +3,7 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ const freezeTimeout = 10 * time.Second
 // Freezer returns whether the group is frozen, be it by an ancestor.
 func (g *Group) Freezer() (Freezer, error) {
 	d := g.freezerDir()
-	file, frozen := "/freezer.state", "FROZEN"
+	file, frozen := "/"+stateV1, "FROZEN"
 	if d.isV2() {
 		file, frozen = "/cgroup.events", "frozen 1"
 	}
@@ -87,6 +88,32 @@ func (g *Group) Release(pid int) error {
 	return errNoFreezer
 }
 
+// ThawAll thaws the group and all cgroups below it for what has been killed: v1's
+// freezer holds even the dying. It does not wait.
+func (g *Group) ThawAll() error {
+	d := g.freezerDir()
+	if d.isV2() {
+		return g.thaw()
+	}
+	return walk(d.path, func(dir int) error {
+		fd, err := unix.Openat(dir, stateV1, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if isGone(err) {
+			return nil
+		}
+		if err != nil {
+			return &os.PathError{Op: "open", Path: stateV1, Err: err}
+		}
+		defer unix.Close(fd)
+		if _, err := unix.Write(fd, []byte("THAWED")); err != nil && !isGone(err) {
+			return &os.PathError{Op: "write", Path: stateV1, Err: err}
+		}
+		return nil
+	}, nil)
+}
+
+// stateV1 is v1's file with the freezer's state.
+const stateV1 = "freezer.state"
+
 // FreezerDir returns the absolute directory whose freezer freezes the group, for who does it without [Group.Freeze].
 func (g *Group) FreezerDir() (string, error) {
 	if d := g.freezerDir(); d.path != "" {
@@ -123,14 +150,14 @@ func (d dir) freeze() error {
 	if d.isV2() {
 		return writeFile(d.path+"/cgroup.freeze", "1")
 	}
-	return writeFile(d.path+"/freezer.state", "FROZEN")
+	return writeFile(d.path+"/"+stateV1, "FROZEN")
 }
 
 func (d dir) thaw() error {
 	if d.isV2() {
 		return writeFile(d.path+"/cgroup.freeze", "0")
 	}
-	return writeFile(d.path+"/freezer.state", "THAWED")
+	return writeFile(d.path+"/"+stateV1, "THAWED")
 }
 
 // thaw does not wait: the processes leave the freezer one after the other.

@@ -16,14 +16,14 @@ const killFreezeTimeout = time.Second
 const killBatch = 128
 
 // Kill sends a signal to all processes of the group, forks included. With
-// SIGKILL a frozen group is thawed, because v1's freezer holds even the dying;
+// SIGKILL what is frozen is thawed, because v1's freezer holds even the dying;
 // other signals to a frozen group wait there until it is thawed.
 func (g *Group) Kill(sig unix.Signal) error {
 	if dir := g.V2Dir(); dir != "" && sig == unix.SIGKILL {
 		// One write reaches all, even those being forked (Linux 5.14). On a
 		// hybrid host every process joined the v2 tree too.
 		if writeFile(dir+"/cgroup.kill", "1") == nil {
-			return g.thaw()
+			return g.ThawAll()
 		}
 	}
 	return g.killEach(sig)
@@ -36,8 +36,10 @@ func (g *Group) killEach(sig unix.Signal) (err error) {
 	if err != nil {
 		return err
 	}
-	if before != Frozen || sig == unix.SIGKILL {
-		// Whatever happens: a group left frozen cannot even be killed on v1.
+	// Whatever happens: a group left frozen cannot even be killed on v1.
+	if sig == unix.SIGKILL {
+		defer func() { err = errors.Join(err, g.ThawAll()) }()
+	} else if before != Frozen {
 		defer func() { err = errors.Join(err, g.thaw()) }()
 	}
 	frozen := before == Frozen || before == Thawed && g.freeze(killFreezeTimeout) == nil

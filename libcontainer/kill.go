@@ -37,8 +37,8 @@ func (c *Container) Kill(sig unix.Signal, all bool) error {
 	if err := c.signal(sig); err != nil {
 		return err
 	}
-	if sig == unix.SIGKILL && status == Paused {
-		return cgroups.Open(c.state.Cgroup).Thaw() // v1 delivers nothing to a frozen process
+	if sig == unix.SIGKILL {
+		return cgroups.Open(c.state.Cgroup).ThawAll()
 	}
 	return nil
 }
@@ -138,10 +138,8 @@ func (c *Container) end() error {
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
 		return os.NewSyscallError("pidfd_send_signal", err)
 	}
-	if c.Status() == Paused {
-		if err := cgroups.Open(c.state.Cgroup).Thaw(); err != nil {
-			return err
-		}
+	if err := cgroups.Open(c.state.Cgroup).ThawAll(); err != nil {
+		return err
 	}
 	const patience = 10 * time.Second
 	return awaitExit(fd, c.state.Init.Pid, patience)

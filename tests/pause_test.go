@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -78,6 +80,35 @@ func TestPausedEnds(t *testing.T) {
 			line = append([]string{end[0], end[1], c.id}, end[2:]...)
 		}
 		r.ok(line...)
+		if end[0] == "kill" {
+			c.awaitStatus("stopped")
+			c.delete()
+		}
+		r.live = nil
+	}
+}
+
+// OPD-07 OPK-07: so does what has been frozen further down, by a manager of cgroups in the container say.
+func TestFrozenBelowEnds(t *testing.T) {
+	r := newRuntime(t)
+	for _, end := range [][]string{{"kill", "", "KILL"}, {"kill", "--all", "9"}, {"delete", "--force"}} {
+		c := r.runDetached(newBundle(t, args("/bin/sh", "-c", "sleep 1001 & sleep 1002")))
+		eventually(t, "there are two", func() bool { return len(c.pids()) == 2 })
+		below := filepath.Join(cgroupDir(t, "freezer", c.bundle.cgroup), "below")
+		if err := os.Mkdir(below, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		file, freeze := "cgroup.freeze", "1"
+		if onV1("freezer") {
+			file, freeze = "freezer.state", "FROZEN"
+		}
+		for name, value := range map[string]string{"cgroup.procs": itoa(c.pids()[1]), file: freeze} {
+			if err := os.WriteFile(filepath.Join(below, name), []byte(value), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		line := slices.DeleteFunc([]string{end[0], end[1], c.id}, func(word string) bool { return word == "" })
+		r.ok(append(line, end[2:]...)...)
 		if end[0] == "kill" {
 			c.awaitStatus("stopped")
 			c.delete()
