@@ -47,7 +47,7 @@ var controllers = [...]controller{
 	{v1: memoryV1, v2: memoryV2},
 	{v1: cpuV1, v2: cpuV2},
 	{v1: cpuset, v2: cpuset},
-	{v1: pids, v2: pids},
+	{v1: pidsV1, v2: pidsV2},
 	{v1: blkioV1, v2: ioV2},
 	{v1: devicesV1, v2: devicesV2},
 	{v1: hugetlbV1, v2: hugetlbV2},

@@ -180,7 +180,7 @@ func TestCompileCPU(t *testing.T) {
 			Shares: ptr[uint64](512), Quota: ptr[int64](20000), Period: ptr[uint64](50000), Burst: ptr[uint64](20000),
 			Idle: ptr[int64](0), RealtimeRuntime: ptr[int64](0), RealtimePeriod: ptr[uint64](0), Cpus: "1", Mems: "0-1",
 		}), want: []string{
-			"cpu.idle=0", "cpu.weight=59", "cpu.max=20000 50000", "cpu.max.burst=20000", "cpuset.cpus=1", "cpuset.mems=0-1",
+			"cpu.idle=0 optional", "cpu.weight=59", "cpu.max=20000 50000", "cpu.max.burst=20000", "cpuset.cpus=1", "cpuset.mems=0-1",
 		}},
 		{name: "zeros are unset", mode: V1, r: cpu(zeroCPU()), want: []string{"cpu.cfs_burst_us=0 optional"}},
 		{name: "zeros are unset", mode: V2, r: cpu(zeroCPU()), want: []string{"cpu.max.burst=0 optional"}},
@@ -192,8 +192,10 @@ func TestCompileCPU(t *testing.T) {
 		{name: "period alone", mode: V2, r: cpu(specs.LinuxCPU{Period: ptr[uint64](9)}), want: []string{"cpu.max=9 keep"}},
 		{name: "idle", mode: V2, r: cpu(specs.LinuxCPU{Idle: ptr[int64](1), Shares: ptr[uint64](2)}), // CGC-07
 			want: []string{"cpu.idle=1"}, warns: []string{"linux.resources.cpu.shares: ignored"}},
-		{name: "idle", mode: V1, r: cpu(specs.LinuxCPU{Idle: ptr[int64](1)}),
-			errs: []string{"linux.resources.cpu.idle: cannot be expressed on cgroup v1"}},
+		{name: "idle", mode: V1, r: cpu(specs.LinuxCPU{Idle: ptr[int64](1), Shares: ptr[uint64](2)}),
+			want: []string{"cpu.idle=1"}, warns: []string{"linux.resources.cpu.shares: ignored"}},
+		{name: "not idle", mode: V1, r: cpu(specs.LinuxCPU{Idle: ptr[int64](0), Shares: ptr[uint64](2)}),
+			want: []string{"cpu.idle=0 optional", "cpu.shares=2"}},
 		{name: "idle", mode: V2, r: cpu(specs.LinuxCPU{Idle: ptr[int64](2)}),
 			errs: []string{"linux.resources.cpu.idle: 2 is neither"}},
 		{name: "burst above quota", mode: V1, r: cpu(specs.LinuxCPU{Quota: ptr[int64](9), Burst: ptr[uint64](10)}), // CGC-03
@@ -242,12 +244,12 @@ func TestCompilePids(t *testing.T) {
 	pids := func(limit *int64) specs.LinuxResources {
 		return specs.LinuxResources{Pids: &specs.LinuxPids{Limit: limit}}
 	}
-	for _, mode := range []Mode{V1, Hybrid, V2} {
+	for mode, zero := range map[Mode]string{V1: "0", Hybrid: "0", V2: "1"} {
 		runCompile(t, []compileTest{
 			{name: "unset", mode: mode, r: pids(nil)}, // CGI-01
 			{name: "limit", mode: mode, r: pids(ptr[int64](41)), want: []string{"pids.max=41"}},
 			{name: "unlimited", mode: mode, r: pids(ptr[int64](-1)), want: []string{"pids.max=max"}},
-			{name: "zero", mode: mode, r: pids(ptr[int64](0)), want: []string{"pids.max=0"}}, // CGI-02
+			{name: "zero", mode: mode, r: pids(ptr[int64](0)), want: []string{"pids.max=" + zero}}, // CGI-02
 			{name: "bad", mode: mode, r: pids(ptr[int64](-2)), errs: []string{"linux.resources.pids.limit: -2"}},
 		})
 	}

@@ -12,12 +12,7 @@ func cpuV1(c *compiler, r *specs.LinuxResources) {
 		return
 	}
 	checkCPU(c, cpu)
-	if cpu.Idle != nil {
-		c.fail("cpu.idle", "cannot be expressed on cgroup v1")
-	}
-	if shares := deref(cpu.Shares); shares != 0 {
-		c.set("cpu", "cpu.shares", utoa(shares), "cpu.shares")
-	}
+	cpuShares(c, cpu, "cpu.shares", func(shares uint64) uint64 { return shares })
 	if period := deref(cpu.Period); period != 0 {
 		c.set("cpu", "cpu.cfs_period_us", utoa(period), "cpu.period")
 	}
@@ -39,17 +34,7 @@ func cpuV2(c *compiler, r *specs.LinuxResources) {
 		return
 	}
 	checkCPU(c, cpu)
-	if cpu.Idle != nil {
-		c.set("cpu", "cpu.idle", itoa(*cpu.Idle), "cpu.idle")
-	}
-	if shares := deref(cpu.Shares); shares != 0 {
-		// An idle cgroup has the least weight; the kernel refuses another one.
-		if deref(cpu.Idle) == 1 {
-			c.warn("cpu.shares", "ignored because cpu.idle is 1")
-		} else {
-			c.set("cpu", "cpu.weight", utoa(cpuWeight(shares)), "cpu.shares")
-		}
-	}
+	cpuShares(c, cpu, "cpu.weight", cpuWeight)
 	cpuMax(c, deref(cpu.Quota), deref(cpu.Period))
 	burst(c, cpu, "cpu.max.burst")
 	if deref(cpu.RealtimeRuntime) != 0 {
@@ -57,6 +42,22 @@ func cpuV2(c *compiler, r *specs.LinuxResources) {
 	}
 	if deref(cpu.RealtimePeriod) != 0 {
 		c.fail("cpu.realtimePeriod", notOnV2)
+	}
+}
+
+// cpuShares sets how the processor is shared with others. Both versions have
+// cpu.idle since Linux 5.15; not to be idle is what earlier kernels do anyway.
+func cpuShares(c *compiler, cpu *specs.LinuxCPU, file string, convert func(uint64) uint64) {
+	if idle := cpu.Idle; idle != nil {
+		c.add(Write{Controller: "cpu", File: "cpu.idle", Value: itoa(*idle), Field: "cpu.idle", Optional: *idle == 0})
+	}
+	shares := deref(cpu.Shares)
+	switch {
+	case shares == 0:
+	case deref(cpu.Idle) == 1: // which has the least weight; the kernel refuses another one
+		c.warn("cpu.shares", "ignored because cpu.idle is 1")
+	default:
+		c.set("cpu", file, utoa(convert(shares)), "cpu.shares")
 	}
 }
 

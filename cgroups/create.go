@@ -117,6 +117,9 @@ func (g *Group) mkdir(d dir, p string) error {
 	case err != nil && g.unit.Name != "":
 		// Systemd has made it, in one of the controllers that it knows.
 	case err != nil && p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
+		if st, err := os.Lstat(p); err == nil && !st.IsDir() { // a file that the kernel has put into a new parent
+			return notDirectory(p)
+		}
 		return fmt.Errorf("cgroup %s was made by somebody else at the same time", p)
 	}
 	own := err == nil || p != d.path && isShared(p) || p == d.path && g.unit.Name != ""

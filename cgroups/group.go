@@ -75,6 +75,9 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 	if name == "/" {
 		return nil, fmt.Errorf("linux.cgroupsPath: %q names no cgroup of its own", cgroupsPath)
 	}
+	if strings.Contains(name, "\n") { // the kernel says no more than EINVAL
+		return nil, fmt.Errorf("linux.cgroupsPath: %q: a cgroup cannot have a line break in its name", cgroupsPath)
+	}
 	g := &Group{rootless: rootless}
 	for _, h := range l.Hierarchies {
 		base := "/"
@@ -213,6 +216,8 @@ func (g *Group) checkThawed() error {
 	return nil
 }
 
+func notDirectory(p string) error { return fmt.Errorf("cgroup %s is not a directory", p) }
+
 // toMake returns the directories on the way to d that Create makes or shares, parents first, and
 // whether d itself is missing.
 func (g *Group) toMake(d dir) (dirs []string, missing bool, err error) {
@@ -222,7 +227,7 @@ func (g *Group) toMake(d dir) (dirs []string, missing bool, err error) {
 		case p != d.path && g.unit.Name != "" && d.isSystemds():
 			continue // a slice
 		case err == nil && !st.IsDir():
-			return nil, false, fmt.Errorf("cgroup %s is not a directory", p)
+			return nil, false, notDirectory(p)
 		case err == nil && (p == d.path || !isShared(p)):
 			continue
 		case err != nil && !errors.Is(err, os.ErrNotExist):

@@ -45,7 +45,7 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%q, rootless %v: %v", tt.path, tt.rootless, got)
 		}
 	}
-	for _, path := range []string{"/", "/..", ".", "../..", "a/.."} { // CGP-07
+	for _, path := range []string{"/", "/..", ".", "../..", "a/..", "/a\nb"} { // CGP-07
 		if _, err := New(l, path, "web", false); err == nil || !strings.Contains(err.Error(), "linux.cgroupsPath") {
 			t.Errorf("%q: %v", path, err)
 		}

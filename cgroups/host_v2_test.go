@@ -55,7 +55,7 @@ func testLimitsV2(t *testing.T, l Layout) {
 		{cpu(specs.LinuxCPU{Idle: ptr[int64](0), Shares: ptr[uint64](1024)}), "cpu.weight", "100"},
 		{memory(specs.LinuxMemory{Limit: ptr(64 * mib), Swap: ptr(64 * mib)}), "memory.swap.max", "0"}, // CGM-04
 		{memory(specs.LinuxMemory{Limit: ptr[int64](-1)}), "memory.swap.max", "max"},
-		{specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](0)}}, "pids.max", "0"}, // CGI-02
+		{specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](0)}}, "pids.max", "1"}, // CGI-02
 		{specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](-1)}}, "pids.max", "max"},
 	} {
 		if err := g.Apply(compile(t, g, step.r)); err != nil {

@@ -37,6 +37,9 @@ var limits = []limit{
 		[]string{"pids.max", "41"}, []string{"pids.max", "41"}},
 	{"CGI-01 unlimited", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(-1))} }, "pids",
 		[]string{"pids.max", "max"}, []string{"pids.max", "max"}},
+	{"CGI-02", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(0))} }, "pids",
+		[]string{"pids.max", "0"}, []string{"pids.max", "1"}},
+	{"CGC-07", func(r *specs.LinuxResources) { cpu(r).Idle = ptr(int64(1)) }, "cpu", []string{"cpu.idle", "1"}, []string{"cpu.idle", "1"}},
 	{"CGC-01", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(512)) }, "cpu",
 		[]string{"cpu.shares", "512"}, []string{"cpu.weight", "59"}},
 	{"CGC-01 default", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(1024)) }, "cpu",
@@ -166,6 +169,26 @@ func TestCgroupsPath(t *testing.T) {
 	removeCgroups("/skep/relative-" + suite.mark)
 }
 
+// CGP-07: what cannot be a cgroup is told so, and nothing is left of the way to it.
+func TestCgroupsPathRefused(t *testing.T) {
+	r := newCgroupfsRuntime(t)
+	parent := "/skep-test/" + suite.mark + "/odd"
+	for path, want := range map[string]string{
+		"/": "linux.cgroupsPath", "..": "linux.cgroupsPath", parent + "/a\nb": "linux.cgroupsPath", parent + "/a\x00b": "linux.cgroupsPath",
+		parent + "/cgroup.procs":                 "cgroup.procs is not a directory",
+		parent + "/cgroup.procs/a":               "not a directory",
+		parent + "/" + strings.Repeat("a", 4096): "name too long",
+	} {
+		b := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = path }))
+		r.fails(want, "create", "--bundle", b.dir, r.id())
+		for _, root := range suite.cgroups {
+			if _, err := os.Stat(filepath.Join(root.dir, parent)); err == nil {
+				t.Errorf("%q: left in %s", path, root.dir)
+			}
+		}
+	}
+}
+
 // copyCpuset fills a new v1 cpuset from its parent: without it no process can
 // enter.
 func copyCpuset(t *testing.T, dir string) {
@@ -192,18 +215,6 @@ func TestCgroupWithoutResources(t *testing.T) {
 	if _, err := os.Stat(dir); err != nil {
 		t.Errorf("a cgroup that was there before is gone: %v", err)
 	}
-}
-
-// CGC-07: idle is a setting of v2.
-func TestCPUIdle(t *testing.T) {
-	r := newRuntime(t)
-	b := newBundle(t, resources(func(r *specs.LinuxResources) { cpu(r).Idle = ptr(int64(1)) }))
-	if onV1("cpu") {
-		r.fails("linux.resources.cpu.idle", "create", "--bundle", b.dir, r.id())
-		return
-	}
-	r.create(b)
-	wantLines(t, readFile(t, filepath.Join(cgroupDir(t, "cpu", b.cgroup), "cpu.idle")), "1")
 }
 
 // CGD-01 CGD-05 CGD-07 DEV-09
