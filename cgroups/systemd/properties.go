@@ -66,6 +66,7 @@ var rows = [...]row{
 type Host struct {
 	Version int  // of systemd
 	Update  bool // the unit exists already
+	V1      bool // the controllers are v1's
 	// Read returns the present content of a file of the cgroup, "" where there is none yet.
 	Read func(controller, file string) string
 	// Drivers are the names of device drivers by major number: /proc/devices.
@@ -83,6 +84,9 @@ func Convert(writes []cgroups.Write, h Host) ([]Property, []cgroups.Write) {
 				continue
 			}
 			value, ok := r.value(strings.TrimSpace(w.Value))
+			if w.File == "cpu.idle" && h.V1 {
+				continue // a weight would count instead of the shares; systemd leaves the file alone there
+			}
 			if !ok || w.File == "cpu.idle" && w.Value == "0" && has(props, r.name) {
 				continue // the weight that is asked for counts
 			}

@@ -112,6 +112,16 @@ func TestConvertV1(t *testing.T) {
 	}
 }
 
+// CGC-07: beside v1's shares a weight would be what counts.
+func TestConvertIdleV1(t *testing.T) {
+	for _, idle := range []int64{0, 1} {
+		got, _ := convert(t, cgroups.V1, &specs.LinuxResources{CPU: &specs.LinuxCPU{Idle: &idle, Shares: ptr(uint64(512))}}, Host{V1: true})
+		if slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, "CPUWeight") }) {
+			t.Errorf("idle %d: %q", idle, got)
+		}
+	}
+}
+
 // What a version of systemd does not know is not asked of it.
 func TestConvertVersions(t *testing.T) {
 	r := &specs.LinuxResources{
@@ -169,6 +179,8 @@ func TestConvertQuota(t *testing.T) {
 		{"present quota", cgroups.V2, cpu(specs.LinuxCPU{Period: ptr(uint64(70000))}), "50000 100000\n", "720000", "70000", "50400 70000"},
 		{"unified", cgroups.V2, unified("12345 100000"), "", "130000", "100000", "13000 100000"},
 		{"unified max", cgroups.V2, unified("max"), "", max, "100000", "max 100000"},
+		{"unified after a period", cgroups.V2, &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(10000)), Period: ptr(uint64(50000))},
+			Unified: map[string]string{"cpu.max": "20000"}}, "max 100000\n", "400000", "50000", "20000 50000"},
 		{"huge", cgroups.V2, unified("18446744073709551 1"), "", max, "1", "18446744073709551 1"},
 		{"v1", cgroups.V1, cpu(specs.LinuxCPU{Quota: ptr(int64(12345)), Period: ptr(uint64(100000))}), "", "130000", "100000", "13000"},
 		{"v1 quota", cgroups.V1, cpu(specs.LinuxCPU{Quota: ptr(int64(12345))}), "-1 50000", "250000", "50000", "12500"},

@@ -42,12 +42,13 @@ func (q quota) rounded() quota {
 func quotaProperties(writes []cgroups.Write, h Host) ([]Property, []cgroups.Write) {
 	var q quota
 	ok := false
+	present := h.Read("cpu", "cpu.max") // and then what an earlier write makes of it
 	for i, w := range writes {
 		switch w.File {
 		case "cpu.max":
-			if q, ok = readMax(w, h); ok {
-				writes = slices.Clone(writes)
-				writes[i].Value, writes[i].Keep = q.rounded().String(), false
+			if q, ok = readMax(w, present); ok {
+				writes, present = slices.Clone(writes), q.rounded().String()
+				writes[i].Value, writes[i].Keep = present, false
 			}
 		case "cpu.cfs_quota_us":
 			if q, ok = readCFS(writes, h); ok {
@@ -69,8 +70,8 @@ func quotaProperties(writes []cgroups.Write, h Host) ([]Property, []cgroups.Writ
 }
 
 // readMax reads what a write makes of cpu.max: "50000 100000", "max".
-func readMax(w cgroups.Write, h Host) (quota, bool) {
-	now := strings.Fields(h.Read(w.Controller, w.File))
+func readMax(w cgroups.Write, present string) (quota, bool) {
+	now := strings.Fields(present)
 	if len(now) != 2 {
 		now = []string{"max", strconv.Itoa(defaultPeriod)}
 	}

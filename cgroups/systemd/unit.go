@@ -14,8 +14,10 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +73,7 @@ func parseUnit(cgroupsPath string, user bool) (Unit, error) {
 		name = prefix + "-" + name
 	}
 	name += ".scope"
-	if err := checkName(name); err != nil {
+	if err := errors.Join(checkName(name), checkCgroup(name)); err != nil {
 		return Unit{}, err
 	}
 	return Unit{Name: name, Slice: slice, Path: path.Join(dir, name)}, nil
@@ -119,6 +121,9 @@ func slicePath(slice string) (string, error) {
 			name += "-"
 		}
 		name += part
+		if err := checkCgroup(name + ".slice"); err != nil {
+			return "", err
+		}
 		dir = path.Join(dir, name+".slice")
 	}
 	return dir, nil
@@ -138,6 +143,20 @@ func checkName(name string) error {
 	}
 	return nil
 }
+
+// checkCgroup refuses the name of a unit that looks like a file of a cgroup:
+// systemd keeps its cgroup under another name then, in what cases depends on
+// its version (cg_needs_escape).
+func checkCgroup(name string) error {
+	first, _, _ := strings.Cut(name, ".")
+	if name[0] == '_' || first == "" || slices.Contains(files[:], first) {
+		return fmt.Errorf("%q looks like a file of a cgroup, so that systemd would not call its cgroup so", name)
+	}
+	return nil
+}
+
+// files begin the names of files of cgroups, up to a dot.
+var files = [...]string{"blkio", "cgroup", "cpu", "cpuacct", "cpuset", "devices", "io", "memory", "pids"}
 
 // inName tells whether systemd takes a byte in the name of a unit
 // (systemd.unit(5)).

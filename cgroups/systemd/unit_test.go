@@ -24,6 +24,7 @@ func TestNewUnit(t *testing.T) {
 		{`:p:a\x2db`, false, Unit{`p-a\x2db.scope`, "system.slice", `/system.slice/p-a\x2db.scope`}},
 		{"::a-b.slice", false, Unit{"a-b.slice", "a.slice", "/a.slice/a-b.slice"}},
 		{"a.slice:ignored:a-b.slice", false, Unit{"a-b.slice", "a.slice", "/a.slice/a-b.slice"}},
+		{"memory_x.slice:cpu:pids.max", false, Unit{"cpu-pids.max.scope", "memory_x.slice", "/memory_x.slice/cpu-pids.max.scope"}},
 		{"-.slice::a.slice", true, Unit{"a.slice", "-.slice", "/a.slice"}},
 	}
 	for _, test := range tests {
@@ -56,6 +57,14 @@ func TestNewUnitRefused(t *testing.T) {
 		{"-a.slice:p:n", "empty part"},
 		{"a-.slice:p:n", "empty part"},
 		{":p:a/b", `"/" cannot be`},
+		{"memory.slice:p:n", `"memory.slice" looks like a file of a cgroup`},
+		{"cpu-a.slice:p:n", `"cpu.slice" looks like a file of a cgroup`},
+		{"_a.slice:p:n", `"_a.slice" looks like`},
+		{"::_a", `"_a.scope" looks like`},
+		{"::.a", `".a.scope" looks like`},
+		{"::cgroup.procs", `"cgroup.procs.scope" looks like`},
+		{"::pids", `"pids.scope" looks like`},
+		{"::io.slice", `"io.slice" looks like`},
 		{":p:a b", `" " cannot be`},
 		{":p:a\x00b", `"\x00" cannot be`},
 		{":p:ä", `"\xc3" cannot be`},
