@@ -28,10 +28,10 @@ func (g *Group) Apply(writes []Write) error {
 	return g.apply(writes[n:])
 }
 
-// apply tries what the kernel finds invalid once more after everything else,
+// apply tries what the kernel finds invalid again after everything else,
 // because some files bound each other: v1's memory limit stays below the limit
-// with swap, a CPU burst below the quota. Which of them has to go first depends
-// on present values.
+// with swap, a CPU burst below the quota, the quota's share of its period below
+// that of the parent. Which of them has to go first depends on present values.
 func (g *Group) apply(writes []Write) error {
 	var again []Write
 	missing := false // the file of the write before
@@ -50,12 +50,30 @@ func (g *Group) apply(writes []Write) error {
 			return explain(w, err)
 		}
 	}
-	for _, w := range again {
-		if err := g.write(w); err != nil {
-			return explain(w, err)
-		}
+	if errs := g.retry(again); errs != nil {
+		return errs[0]
 	}
 	return nil
+}
+
+// retry does writes that the kernel has refused again, for as long as one of
+// them succeeds: others may have waited for it. It returns why it refuses the
+// rest.
+func (g *Group) retry(refused []Write) (errs []error) {
+	for len(refused) > 0 {
+		var left []Write
+		errs = nil
+		for _, w := range refused {
+			if err := g.write(w); err != nil {
+				left, errs = append(left, w), append(errs, explain(w, err))
+			}
+		}
+		if len(left) == len(refused) {
+			break
+		}
+		refused = left
+	}
+	return errs
 }
 
 func (g *Group) write(w Write) error {

@@ -9,11 +9,36 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Affected completes an update of resources by those present settings that
+// CompileUpdate is [Compile] for an update of resources, of which merged is what
+// will be set after it. It also writes present settings that bound what the
+// update changes, or share a file with it; what unified says of such a file
+// keeps the last word, as in a new container.
+func CompileUpdate(mode Mode, update, merged *specs.LinuxResources) (writes []Write, warnings []string, err error) {
+	writes, warnings, err = Compile(mode, affected(update, merged))
+	if err != nil || mode != V2 { // unified is v2's
+		return writes, warnings, err
+	}
+	asked, _, _ := Compile(mode, update) // by itself it may be incomplete
+	var present compiler
+	unifiedV2(&present, merged)
+	for _, last := range present.writes {
+		same := func(w Write) bool { return w.File == last.File && w.device() == last.device() }
+		i := slices.IndexFunc(writes, same)
+		if i < 0 || writes[i].Last { // by the update's own unified
+			continue
+		}
+		writes = append(writes, last)
+		if slices.ContainsFunc(asked, same) {
+			warnings = append(warnings, last.Field+": has the last word over "+writes[i].Field)
+		}
+	}
+	return writes, warnings, nil
+}
+
+// affected completes an update of resources by those present settings that
 // bound what it changes, or share a file with it: a limit on memory and that on
-// memory with swap, a quota and its burst, weight and idleness. What is merged
-// is what will be set after the update.
-func Affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
+// memory with swap, a quota and its burst, weight and idleness.
+func affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
 	a := *update
 	if u := update.Memory; u != nil {
 		m := *u
@@ -30,6 +55,9 @@ func Affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
 		}
 		if deref(u.Shares) != 0 || u.Idle != nil { // what is idle no more has the default weight
 			m.Shares, m.Idle = merged.CPU.Shares, merged.CPU.Idle
+		}
+		if deref(u.Shares) == 0 && deref(m.Idle) == 1 { // they count again when it ends
+			m.Shares = nil
 		}
 		a.CPU = &m
 	}
@@ -65,15 +93,27 @@ func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 func (g *Group) Before(writes []Write) []Write {
 	var before []Write
 	for _, w := range slices.Backward(writes) {
-		dir, err := g.dirOf(w.Controller)
-		if err != nil {
-			continue
-		}
-		if text, err := readFile(dir + "/" + w.File); err == nil {
-			before = append(before, Write{Controller: w.Controller, File: w.File, Value: earlier(w, text), Field: w.Field})
+		before = append(before, g.present(w)...)
+		if w.File == "cpu.idle" { // a cgroup that becomes idle forgets its weight
+			for _, weight := range [...]string{"cpu.weight", "cpu.shares"} {
+				before = append(before, g.present(Write{Controller: w.Controller, File: weight, Field: w.Field})...)
+			}
 		}
 	}
 	return before
+}
+
+// present returns what a write is going to change, as a write.
+func (g *Group) present(w Write) []Write {
+	dir, err := g.dirOf(w.Controller)
+	if err != nil {
+		return nil
+	}
+	text, err := readFile(dir + "/" + w.File)
+	if err != nil || (w.File == "cpu.weight" || w.File == "cpu.shares") && g.Value(w.Controller, "cpu.idle") == "1" {
+		return nil // an idle cgroup shows a weight that it does not accept
+	}
+	return []Write{{Controller: w.Controller, File: w.File, Value: earlier(w, text), Field: w.Field}}
 }
 
 // Value returns what a file holds, "" if it cannot be read.
@@ -89,8 +129,8 @@ func (g *Group) Value(controller, file string) string {
 	return strings.TrimSpace(text)
 }
 
-// restore does writes as far as it can. What the kernel refuses it gets once
-// more when everything else is back.
+// restore does writes as far as it can. What the kernel refuses it gets again
+// when everything else is back.
 func (g *Group) restore(before []Write) error {
 	var again []Write
 	for _, w := range before {
@@ -99,9 +139,9 @@ func (g *Group) restore(before []Write) error {
 		}
 	}
 	var errs []error
-	for _, w := range again {
-		if err := g.write(w); err != nil && !isGone(err) {
-			errs = append(errs, fmt.Errorf("put back %w", explain(w, err)))
+	for _, err := range g.retry(again) {
+		if !isGone(err) {
+			errs = append(errs, fmt.Errorf("put back %w", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -121,11 +161,20 @@ func earlier(w Write, text string) string {
 			return key + " " + rest
 		}
 	}
-	if strings.Contains(key, ":") || w.File == "rdma.max" {
+	if w.device() != "" || w.File == "rdma.max" {
 		return key + " " + unset(w.File)
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	return first
+}
+
+// device returns the device that a write is about, "" if it is about all.
+func (w Write) device() string {
+	key, _, _ := strings.Cut(w.Value, " ")
+	if !strings.Contains(key, ":") {
+		return ""
+	}
+	return key
 }
 
 // unset is what a file with a line for each device takes to have none for it.

@@ -69,8 +69,43 @@ func TestAffected(t *testing.T) {
 		{"cpus", cpu(specs.LinuxCPU{Cpus: "0"}), cpu(specs.LinuxCPU{Cpus: "0"})},
 		{"pids", specs.LinuxResources{Pids: merged.Pids}, specs.LinuxResources{Pids: merged.Pids}},
 	} {
-		if got := Affected(&tt.update, merged); !reflect.DeepEqual(*got, tt.want) {
+		if got := affected(&tt.update, merged); !reflect.DeepEqual(*got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", tt.name, *got, tt.want)
+		}
+	}
+}
+
+// UNI-07: an update does not take the last word from unified, neither by what it sets nor by what it sets along.
+func TestUpdateBelowUnified(t *testing.T) {
+	merged := memory(specs.LinuxMemory{Limit: ptr(4 * mib), Swap: ptr(6 * mib)})
+	merged.CPU = &specs.LinuxCPU{Quota: ptr[int64](2000), Period: ptr[uint64](10000), Shares: ptr[uint64](1024)}
+	merged.Unified = map[string]string{
+		"memory.max": "5M", "memory.high": "4M", "cpu.max": "3000 10000", "io.max": "8:0 rbps=1\n8:16 rbps=2", "pids.max": "9",
+	}
+	rate := specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{
+		{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: 8, Minor: 16}, Rate: 7}}}}
+	for _, tt := range []struct {
+		name   string
+		update specs.LinuxResources
+		want   []string
+		warns  int
+	}{
+		{"limit", memory(specs.LinuxMemory{Limit: ptr(4 * mib)}),
+			[]string{"memory.max=4194304", "memory.swap.max=2097152", "memory.max=5M last"}, 1},
+		{"swap", memory(specs.LinuxMemory{Swap: ptr(6 * mib)}),
+			[]string{"memory.max=4194304", "memory.swap.max=2097152", "memory.max=5M last"}, 0},
+		{"burst", cpu(specs.LinuxCPU{Burst: ptr[uint64](0)}), []string{"cpu.max=2000 10000", "cpu.max=3000 10000 last"}, 0},
+		{"idle", cpu(specs.LinuxCPU{Idle: ptr[int64](1)}), []string{"cpu.idle=1"}, 0},
+		{"one of two devices", rate, []string{"io.max=8:16 rbps=7", "io.max=8:16 rbps=2 last"}, 1},
+		{"unified itself", specs.LinuxResources{Unified: map[string]string{"memory.max": "5M"}}, []string{"memory.max=5M last"}, 0},
+		{"another file", cpu(specs.LinuxCPU{Shares: ptr[uint64](1024)}), []string{"cpu.weight=100"}, 0},
+	} {
+		if c := tt.update.CPU; c != nil {
+			merged.CPU.Idle = c.Idle
+		}
+		writes, warnings, err := CompileUpdate(V2, &tt.update, &merged)
+		if got := show(writes); err != nil || !slices.Equal(got, tt.want) || len(warnings) != tt.warns {
+			t.Errorf("%s: %q, %q, %v; want %q", tt.name, got, warnings, err, tt.want)
 		}
 	}
 }

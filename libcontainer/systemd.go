@@ -43,6 +43,7 @@ func (b *blueprint) designUnit(ctx context.Context, layout cgroups.Layout, id st
 		Version: math.MaxInt,
 		Read:    func(string, string) string { return "" }, // there is nothing yet
 		Drivers: systemd.Drivers,
+		V1:      layout.Mode != cgroups.V2,
 	}
 	if u.manager != nil {
 		host.Version = u.manager.Version
@@ -153,7 +154,9 @@ func (c *Container) updateUnit(group *cgroups.Group, writes, rules []cgroups.Wri
 		return nil, err
 	}
 	defer m.Close()
-	host := systemd.Host{Version: m.Version, Update: true, Read: group.Value, Drivers: systemd.Drivers}
+	host := systemd.Host{
+		Version: m.Version, Update: true, Read: group.Value, Drivers: systemd.Drivers, V1: group.Mode() != cgroups.V2,
+	}
 	before, _ := systemd.Convert(append(group.Before(writes), rules...), host)
 	props, writes := systemd.Convert(writes, host)
 	undoFiles, err := group.Update(writes, rules)

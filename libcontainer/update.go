@@ -95,17 +95,17 @@ func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func
 	if group.Mode() == cgroups.None && !reflect.ValueOf(*u).IsZero() {
 		return nil, fmt.Errorf("linux.resources: %w", noCgroups())
 	}
-	wanted, r := cgroups.Affected(u, merged), findRights()
+	r := findRights()
 	if !r.host {
-		wanted = deviceRules(wanted)
+		u = deviceRules(u)
 	}
-	writes, warnings, err := cgroups.Compile(group.Mode(), wanted)
+	writes, warnings, err := cgroups.CompileUpdate(group.Mode(), u, merged)
 	if err != nil {
 		return nil, err
 	}
 	c.options.report(warnings)
 	var present []cgroups.Write
-	if len(wanted.Devices) > 0 && r.host {
+	if len(u.Devices) > 0 && r.host {
 		present, _, err = cgroups.Compile(group.Mode(), guarded(now))
 		if err != nil {
 			return nil, err
