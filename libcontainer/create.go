@@ -275,6 +275,7 @@ func (c *creation) undo(cause error) error {
 			cause = fmt.Errorf("%w (and not undone: %w)", cause, err)
 		}
 	}
+	c.state.NetDevices = nil // Move itself has brought them back where it failed
 	return c.container().abandon(cause)
 }
 

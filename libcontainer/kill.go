@@ -100,6 +100,7 @@ func (c *Container) destroy() error {
 	if err != nil {
 		c.options.report([]string{"hooks.poststop: " + err.Error()})
 	}
+	c.returnDevices() // before their namespace may end with init
 	if err := c.end(); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/cgroups"
+	"skep/libcontainer/netdev"
 	"skep/libcontainer/resctrl"
 	"skep/nsenter/plan"
 	"skep/spec"
@@ -34,6 +35,8 @@ type State struct {
 	Cgroup      cgroups.Facts     `json:"cgroup,omitzero"`
 	// Rdt are the container's groups in the resctrl filesystem, if it has some (linux.intelRdt).
 	Rdt resctrl.Facts `json:"intelRdt,omitzero"`
+	// NetDevices are the host's network devices that come to the container; once it is created they are its own.
+	NetDevices *netdev.Record `json:"netDevices,omitempty"`
 	// Hooks are the names of the lists of hooks that the configuration has, from when the first may run: what is made
 	// until then needs no poststop hooks.
 	Hooks []string `json:"hooks,omitempty"`

@@ -20,6 +20,7 @@ type fault struct {
 	errno unix.Errno             // let the call fail with this instead
 	do    func(runtimePid int)   // anything else
 	on    func(call uint64) bool // which calls count; nil: effects
+	wrap  []string               // a command line to put before the runtime's, which executes it
 	from  uint64                 // none counts before the first of this number; 0: all do
 }
 
@@ -59,7 +60,8 @@ func (r *ociRuntime) trace(f fault, args ...string) (res result, struck bool) {
 	stdout, stderr := createFile(r.t, res.outFile), createFile(r.t, filepath.Join(dir, "stderr"))
 	defer stdout.Close()
 	defer stderr.Close()
-	cmd := exec.Command(r.binary, append([]string{"--root", r.root}, args...)...)
+	line := append(append(slices.Clone(f.wrap), r.binary, "--root", r.root), args...)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := startChild(cmd); err != nil {

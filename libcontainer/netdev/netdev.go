@@ -24,7 +24,9 @@ import (
 type device struct {
 	link                    // as it was on the host
 	name      string        // in the container; maybe a template such as eth%d
+	transit   string        // in the container until it has that
 	there     int           // its index in the container
+	bare      bool          // on the host again, but maybe without what it had there
 	addresses []description // that it had on the host
 	routes    []description // of the host that led through it
 }
@@ -32,21 +34,24 @@ type device struct {
 // Moved are devices in a container's network namespace. It keeps the namespace alive, whatever becomes of the
 // container, until Close.
 type Moved struct {
+	paths           []string // of the container's namespace
 	host, container *conn
 	devices         []*device
 }
 
-// Move moves devices, which the keys name, to the network namespace at a path, under the names that the values give
+// Move moves devices, which the keys name, to the network namespace at the paths, under the names that the values give
 // them, and sets them up there. Nothing is touched before all of them are known to be movable. After an error, which
 // names the device, all are back where they were.
-func Move(devices map[string]specs.LinuxNetDevice, namespace string) (*Moved, error) {
-	m := &Moved{}
-	err := m.open(namespace)
+//
+// Whatever is about to be done is passed to note before, so that another process could undo it.
+func Move(devices map[string]specs.LinuxNetDevice, namespace []string, note func(*Record) error) (*Moved, error) {
+	m := &Moved{paths: namespace}
+	err := m.open()
 	if err == nil {
 		err = m.checkAll(devices)
 	}
 	if err == nil {
-		err = m.moveAll()
+		err = m.moveAll(note)
 	}
 	if err == nil {
 		return m, nil
@@ -65,12 +70,12 @@ func about(name string, err error) error {
 	return fmt.Errorf("linux.netDevices: %s: %w", name, err)
 }
 
-func (m *Moved) open(namespace string) error {
+func (m *Moved) open() error {
 	var err error
 	if m.host, err = dial("/proc/self/ns/net"); err != nil {
 		return fmt.Errorf("linux.netDevices: %w", err)
 	}
-	if m.container, err = dialIn(namespace); err != nil {
+	if m.container, err = dialIn(m.paths[0]); err != nil {
 		return fmt.Errorf("linux.netDevices: %w", err)
 	}
 	return nil
@@ -100,7 +105,7 @@ func (m *Moved) check(key, name string) error {
 	if name == "" {
 		name = l.name // not the key, which may be an alternative name
 	}
-	d := &device{link: l, name: name}
+	d := &device{link: l, name: name, transit: "skep" + strconv.FormatInt(int64(os.Getpid()), 36) + "." + strconv.Itoa(len(m.devices))}
 	if d.addresses, err = m.host.addresses(d.index); err != nil {
 		return fmt.Errorf("its addresses: %w", err)
 	}
@@ -128,27 +133,38 @@ func taken(name string) error {
 // template reports whether the kernel is to choose a number, which it does where a name has a %d.
 func template(name string) bool { return strings.Contains(name, "%d") }
 
-func (m *Moved) moveAll() error {
-	for i, d := range m.devices {
-		if err := m.move(d, i); err != nil {
-			return about(d.link.name, err)
+// moveAll moves the devices under names that nobody else uses, and only then gives them their own: so they are found on
+// the other side, where their indexes may be others and a template says nothing, by whoever finds the record.
+func (m *Moved) moveAll(note func(*Record) error) error {
+	for _, step := range [...]func(*device) error{m.move, m.adapt} {
+		r, err := m.record()
+		if err == nil {
+			err = note(r)
+		}
+		if err != nil {
+			return fmt.Errorf("linux.netDevices: %w", err)
+		}
+		for _, d := range m.devices {
+			if err := step(d); err != nil {
+				return about(d.link.name, err)
+			}
 		}
 	}
 	return nil
 }
 
-// move moves one device. Under a name of its own it is found on the other side, where its index may be another and a
-// template says nothing; one request gives it that name and moves it, so that its name on the host hinders nobody.
-func (m *Moved) move(d *device, i int) error {
-	transit := "skep" + strconv.FormatInt(int64(os.Getpid()), 36) + "." + strconv.Itoa(i)
-	if err := m.host.move(d.index, transit, m.container.namespace, 0); err != nil {
+// move moves one device. One request renames and moves it, so that its name on the host hinders nobody.
+func (m *Moved) move(d *device) error {
+	if err := m.host.move(d.index, d.transit, m.container.namespace, 0); err != nil {
 		return fmt.Errorf("move it to the container's network namespace: %w", err)
 	}
-	l, err := m.container.link(transit)
-	if err != nil {
-		return err
-	}
+	l, err := m.container.link(d.transit)
 	d.there = l.index
+	return err
+}
+
+// adapt gives a device what it is to have in the container.
+func (m *Moved) adapt(d *device) error {
 	switch err := m.container.rename(d.there, d.name); {
 	case errors.Is(err, unix.EEXIST):
 		return taken(d.name)
@@ -183,14 +199,13 @@ func (m *Moved) settle(d *device) error {
 // Return brings all devices back to the host, with what they had there, the last one first. What else the host had
 // tied to them, such as queueing disciplines and the settings of a bridge's port, the kernel has dropped for good.
 func (m *Moved) Return() error {
-	if !slices.ContainsFunc(m.devices, func(d *device) bool { return d.there != 0 }) {
+	if !slices.ContainsFunc(m.devices, (*device).away) {
 		return nil
 	}
 	var all []error
 	for _, d := range slices.Backward(m.devices) {
-		if d.there != 0 {
+		if d.away() {
 			all = append(all, about(d.link.name, m.giveBack(d)))
-			d.there = 0
 		}
 	}
 	// A route may have another device's address as its source: it goes with that, and cannot come back before it.
@@ -202,10 +217,16 @@ func (m *Moved) Return() error {
 	return errors.Join(all...)
 }
 
+// away tells whether the device has to be brought back, or at least what it had on the host.
+func (d *device) away() bool { return d.there != 0 || d.bare }
+
 func (m *Moved) giveBack(d *device) error {
-	if err := m.container.move(d.there, d.link.name, m.host.namespace, d.index); err != nil {
-		return fmt.Errorf("move it back to the host: %w", err)
+	if d.there != 0 {
+		if err := m.container.move(d.there, d.link.name, m.host.namespace, d.index); err != nil {
+			return fmt.Errorf("move it back to the host: %w", err)
+		}
 	}
+	d.there, d.bare = 0, false
 	var all []error
 	if d.master != 0 {
 		if err := m.host.setMaster(d.index, d.master); err != nil {
