@@ -1,14 +1,13 @@
 package tests
 
 import (
-	"flag"
-	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"skep/tests/internal/hosts"
 )
 
 // beyond are the tests of what not every host's kernel and cgroups can show. They are left out where it is missing, with a
@@ -40,26 +39,18 @@ const (
 	criu   = "a criu that knows the kernel"
 )
 
-func isPureV2() bool { return len(suite.cgroups) == 1 && suite.cgroups[0].unified() }
-
 // leaveOut keeps from running what this kernel cannot show.
 func leaveOut() error {
-	var out []string
+	needs := map[string]string{}
 	for _, b := range beyond {
-		if b.met() {
-			continue
-		}
-		out = append(out, "^"+b.test+"$")
-		selected, _, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
-		if wanted, err := regexp.MatchString(selected, b.test); err == nil && wanted {
-			fmt.Fprintf(os.Stderr, "not on this host: %s: needs %s\n", b.test, b.needs)
+		if !b.met() {
+			needs[b.test] = b.needs
 		}
 	}
-	if caller := flag.Lookup("test.skip").Value.String(); caller != "" {
-		out = append(out, caller)
-	}
-	return flag.Set("test.skip", strings.Join(out, "|"))
+	return hosts.LeaveOut(needs)
 }
+
+func isPureV2() bool { return len(suite.cgroups) == 1 && suite.cgroups[0].unified() }
 
 // kernelIsAtLeast is for what can be told by the version only.
 func kernelIsAtLeast(major, minor int) bool {

@@ -12,8 +12,8 @@ import (
 )
 
 // patience is how long a command, or something that is waited for, may take.
-// It is no measurement: a machine that is this slow runs no tests.
-const patience = 60 * time.Second
+// It is no measurement: an emulated machine takes half a minute to start a container.
+const patience = 5 * time.Minute
 
 // call is one command line.
 type call struct {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,9 @@ func testCase(t *testing.T, name string, d *daemon, run func(t *testing.T)) {
 	})
 }
 
+// settled is how long what a case has ended may need to vanish.
+const settled = 30 * time.Second
+
 // leakCheck compares the machine before and after the test. What vanishes is
 // no leak: a case may be the first to see the end of another's. A case may
 // start the daemon anew.
@@ -88,7 +92,7 @@ func leakCheck(t *testing.T, d *daemon) {
 	before := machine(t, d)
 	t.Cleanup(func() {
 		var left []string
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(settled); ; time.Sleep(10 * time.Millisecond) {
 			left = slices.DeleteFunc(machine(t, d), func(line string) bool { return slices.Contains(before, line) })
 			if len(left) == 0 {
 				return
@@ -102,8 +106,8 @@ func leakCheck(t *testing.T, d *daemon) {
 }
 
 // machine lists the processes of the pid namespace but the daemon's, the
-// mounts of the mount namespace and the cgroups of the cgroup namespace, one
-// per line.
+// mounts of the mount namespace, the cgroups of the cgroup namespace and
+// systemd's units, one per line.
 func machine(t *testing.T, d *daemon) []string {
 	t.Helper()
 	var lines []string
@@ -125,6 +129,11 @@ func machine(t *testing.T, d *daemon) []string {
 			lines = append(lines, "cgroup "+dir)
 		}
 	}
+	if systemdRuns() {
+		for _, name := range host.units(t) {
+			lines = append(lines, "unit "+name)
+		}
+	}
 	return lines
 }
 
@@ -134,7 +143,8 @@ type process struct {
 	command string // its arguments, or its name in the kernel
 }
 
-// processes reads the process table. What vanishes meanwhile is left out.
+// processes reads the process table, without the kernel's threads. What
+// vanishes meanwhile is left out.
 func processes(t *testing.T) []process {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -147,7 +157,10 @@ func processes(t *testing.T) []process {
 		if err != nil {
 			continue
 		}
-		if len(command) == 0 { // a zombie
+		if len(command) == 0 { // a zombie, or a thread of the kernel's
+			if stat, _ := os.ReadFile(filepath.Join(dir, "stat")); kernelThread(string(stat)) {
+				continue
+			}
 			command, _ = os.ReadFile(filepath.Join(dir, "comm"))
 		}
 		var p process
@@ -158,6 +171,17 @@ func processes(t *testing.T) []process {
 		all = append(all, p)
 	}
 	return all
+}
+
+// kernelThread finds the flag PF_KTHREAD in /proc/PID/stat.
+func kernelThread(stat string) bool {
+	_, afterName, _ := strings.Cut(stat, ") ")
+	fields := strings.Fields(afterName) // from the third
+	if len(fields) < 7 {
+		return false
+	}
+	flags, _ := strconv.ParseUint(fields[6], 10, 64)
+	return flags&0x200000 != 0
 }
 
 // awaitProcess waits until a process has the command line.

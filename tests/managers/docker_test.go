@@ -80,9 +80,12 @@ func startDockerd(t *testing.T, archives []string, flags ...string) *dockerd {
 	dir := tempDir(t)
 	d := &dockerd{dir: dir, host: "unix://" + dir + "/sock"}
 	t.Cleanup(func() { unmountBelow(t, dir) }) // dockerd leaves its network namespace
+	if !systemdRuns() {                        // which has a place for them
+		flags = append(flags, "--cgroup-parent", dockerGroup)
+	}
 	d.daemon = startDaemon(t, "API listen on", append([]string{
 		"dockerd", "--host", d.host, "--data-root", dir + "/data", "--exec-root", dir + "/exec",
-		"--pidfile", dir + "/pid", "--cgroup-parent", dockerGroup, "--storage-driver", "overlay2",
+		"--pidfile", dir + "/pid", "--storage-driver", "overlay2",
 	}, flags...)...)
 	for _, archive := range archives {
 		d.docker("load", "--input", archive).succeed(t)
@@ -196,7 +199,11 @@ func (c *docker) proc(name string) string {
 // cgroup reads a file of the container's cgroup on the host.
 func (c *docker) cgroup(v1Controller, v1File, v2File string) string {
 	c.Helper()
-	return cgroupValue(c.T, filepath.Join(dockerGroup, c.inspect("{{.Id}}")), v1Controller, v1File, v2File)
+	group := filepath.Join(dockerGroup, c.inspect("{{.Id}}"))
+	if systemdRuns() {
+		group = "/system.slice/docker-" + filepath.Base(group) + ".scope"
+	}
+	return cgroupValue(c.T, group, v1Controller, v1File, v2File)
 }
 
 // ready is a script's beginning that tells awaitReady that the rest has begun.

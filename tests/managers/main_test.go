@@ -14,10 +14,16 @@
 //     namespaces: when it ends, however it ends, so does everything below it;
 //   - the third, in a cgroup namespace, runs the tests, with a /run and a
 //     /sys/fs/cgroup of its own.
+//
+// TestSystemd... need systemd, and so a machine that is theirs: the managers'
+// daemons with it, its D-Bus and its cgroups, none of them isolated. tests/vm
+// makes one, and says so by MANAGERS_STAGE=machine; everywhere else these tests
+// are left out.
 package managers
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,22 +36,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skep/tests/internal/hosts"
 	"skep/tests/internal/signals"
 )
 
 const (
-	stageEnv  = "MANAGERS_STAGE"  // "init" or "tests"; unset in the caller's process
+	stageEnv  = "MANAGERS_STAGE"  // "init", "tests" or "machine"; unset in the caller's process
 	cgroupEnv = "MANAGERS_CGROUP" // the cgroup that all of this happens in
 	binaryEnv = "MANAGERS_RUNTIME"
 )
 
-// scratch is a tmpfs of the run, below its /run.
+// scratch is a tmpfs of the run, below its /run; in a machine of the tests' own,
+// TMPDIR is there.
 const scratch = "/run/managers"
 
 // runtimeUnderTest is the absolute path of the runtime.
 var runtimeUnderTest = os.Getenv(binaryEnv)
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.list").Value.String() != "" {
+		os.Exit(m.Run()) // needs nothing of what follows
+	}
 	var code int
 	var err error
 	switch os.Getenv(stageEnv) {
@@ -53,8 +65,14 @@ func TestMain(m *testing.M) {
 		code, err = outside()
 	case "init":
 		code, err = initProcess()
+	case "machine":
+		if err = ownMachine(); err == nil {
+			code = m.Run()
+		}
 	default:
-		code = m.Run()
+		if err = leaveOut(); err == nil {
+			code = m.Run()
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tests/managers:", err)
@@ -195,6 +213,30 @@ func isolate(group string) error {
 		return err
 	}
 	return loopbackUp()
+}
+
+// ownMachine prepares a machine that has nothing else to do.
+func ownMachine() (err error) {
+	signals.Default()
+	if runtimeUnderTest, _, err = findRuntime(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(scratch, 0o711); err != nil {
+		return err
+	}
+	return unix.Mount(os.TempDir(), scratch, "", unix.MS_BIND, "")
+}
+
+// leaveOut keeps the tests that need a machine of their own from running in a
+// namespace of the host's.
+func leaveOut() error {
+	needs := map[string]string{}
+	for _, test := range []string{
+		"TestSystemdContainerd", "TestSystemdDocker", "TestSystemdDockerLimits",
+	} {
+		needs[test] = "systemd, in a machine of its own: make test-vm"
+	}
+	return hosts.LeaveOut(needs)
 }
 
 // findRuntime returns the runtime under test and what removes it again.

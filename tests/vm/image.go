@@ -21,12 +21,13 @@ import (
 //go:embed guest
 var guest embed.FS
 
-// packages are Debian's: a small system, what the tests call, and the runtimes that skep
-// is compared with.
+// packages are Debian's: a small system, what the tests call, the runtimes that skep is
+// compared with, and the managers with what they call.
 var packages = []string{
 	"systemd", "dbus", "dbus-user-session", "libpam-systemd", "kmod", "e2fsprogs", "iproute2", "procps", "psmisc",
 	"busybox-static", "libcap2-bin", "uidmap", "apparmor", "nftables", "iptables", "strace", "jq", "python3-minimal",
 	"runc", "crun", "criu", "libseccomp2",
+	"containerd", "docker.io", "podman", "slirp4netns", "fuse-overlayfs", "tini",
 }
 
 // mirrorVariable names a Debian mirror for hosts whose own apt knows none.

@@ -19,12 +19,14 @@ import (
 
 // configuration is a machine and the tests that run in it.
 type configuration struct {
-	name    string
-	machine machine
-	user    bool     // not as root
-	env     []string // for the tests
-	tests   string   // regular expression
-	without string   // another one: tests that are left out
+	name     string
+	machine  machine
+	user     bool     // not as root
+	programs []string // the compiled tests; nil: containers
+	size     int      // of a piece; 0: pieceSize
+	env      []string // for the tests
+	tests    string   // regular expression
+	without  string   // another one: tests that are left out
 }
 
 // configurations are what `vm test` goes through. Emulation makes every test some ten times
@@ -39,6 +41,9 @@ var configurations = []configuration{
 	{name: "user", machine: machine{cgroup: "v2", systemd: true}, user: true, tests: "^TestRootless"},
 	// Debian's knows no newer kernel.
 	{name: "criu", machine: machine{kernel: "6.1", cgroup: "v2", systemd: true}, tests: "^TestCriu"},
+	// Each test starts daemons, which takes longer than to wake a machine up.
+	{name: "managers", machine: machine{cgroup: "v2", systemd: true}, programs: managers, size: 1,
+		env: []string{"MANAGERS_STAGE=machine"}, tests: "^TestSystemd"},
 }
 
 // cgroupTests are those of limits, devices and statistics, of the mounts of cgroups, and of
@@ -49,9 +54,12 @@ const cgroupTests = "Cgroup|CPU|Cpuset|Delegat|Delete|Device|Events|Freez|Kill|L
 // configuration leaves it open it is passed on.
 const driverVariable = "SKEP_CGROUP_DRIVER"
 
-// programs are the compiled tests. Without cgo they are static: the machine has its own
-// C library, and Go's tools stay outside.
-var programs = []string{"tests", "cgroups"}
+// The tests' programs: skep by its own command line, and by those of its callers. Without cgo
+// they are static: the machine has its own C library, and Go's tools stay outside.
+var (
+	containers = []string{"tests", "cgroups"}
+	managers   = []string{"tests/managers"}
+)
 
 // Where the machine sees the repository and the tests find room for bundles, on ext4.
 const (
@@ -118,7 +126,7 @@ const binaries = "build/vm-tests"
 // prepare compiles the tests, lists them, and makes the machines.
 func (s *suite) prepare(ctx context.Context, only string, selected *regexp.Regexp) error {
 	tests := make(map[string][]string)
-	for _, program := range programs {
+	for _, program := range slices.Concat(containers, managers) {
 		file := filepath.Join(binaries, program+".test")
 		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", file, "./"+program)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -135,13 +143,19 @@ func (s *suite) prepare(ctx context.Context, only string, selected *regexp.Regex
 		if only != "" && only != c.name {
 			continue
 		}
-		for _, program := range programs {
+		if c.size == 0 {
+			c.size = pieceSize
+		}
+		if c.programs == nil {
+			c.programs = containers
+		}
+		for _, program := range c.programs {
 			matching := regexp.MustCompile(c.tests)
 			names := slices.DeleteFunc(slices.Clone(tests[program]), func(name string) bool {
 				return !matching.MatchString(name) || c.without != "" && regexp.MustCompile(c.without).MatchString(name)
 			})
 			s.outcomes[i].tests += len(names)
-			for _, part := range deal(names, (len(names)+pieceSize-1)/pieceSize) {
+			for _, part := range deal(names, (len(names)+c.size-1)/c.size) {
 				s.pieces = append(s.pieces, piece{i, program, part})
 			}
 		}

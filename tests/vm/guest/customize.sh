@@ -85,6 +85,10 @@ configure() {
 		{systemd-pstore,systemd-machine-id-commit,systemd-boot-system-token}.service \
 		{systemd-journal-flush,systemd-journal-catalog-update,systemd-update-done}.service \
 		{systemd-firstboot,systemd-sysusers,systemd-user-sessions,ldconfig,networking}.service
+	# The managers' daemons are the tests' to start.
+	chroot "$root" systemctl --quiet mask {docker,containerd}.service docker.socket \
+		podman.socket podman-auto-update.timer podman-{auto-update,restart}.service
+	chroot "$root" systemctl --quiet --global mask podman.socket podman-auto-update.timer podman-{auto-update,restart}.service
 	ln -s /usr/share/systemd/tmp.mount "$root/etc/systemd/system/"
 	chroot "$root" systemctl --quiet set-default vm.target
 	rm -rf "$root"/usr/share/{doc,man,info,locale,lintian,bug}/* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*
