@@ -20,6 +20,9 @@ type Facts struct {
 	// another container made for its own on the way, parents before children.
 	// Only these may be removed.
 	Created []string `json:"created,omitempty"`
+	// Kept are the absolute directories that somebody else had made below the
+	// container's before it. They stay, whatever is in them.
+	Kept []string `json:"kept,omitempty"`
 	// Unit is the systemd unit whose cgroup it is, if systemd makes it.
 	Unit Unit `json:"unit,omitzero"`
 }
@@ -34,6 +37,7 @@ type Unit struct {
 type Group struct {
 	dirs     []dir
 	created  []string
+	kept     []string
 	planned  []string
 	rootless bool // known to New only
 	unit     Unit
@@ -114,7 +118,7 @@ func (g *Group) Unit() Unit { return g.unit }
 
 // Open returns the group that an earlier process planned or created.
 func Open(f Facts) *Group {
-	g := &Group{created: slices.Clone(f.Created), unit: f.Unit}
+	g := &Group{created: slices.Clone(f.Created), kept: slices.Clone(f.Kept), unit: f.Unit}
 	for _, name := range slices.Sorted(maps.Keys(f.Paths)) {
 		g.dirs = append(g.dirs, dir{name: name, path: f.Paths[name]})
 	}
@@ -123,7 +127,7 @@ func Open(f Facts) *Group {
 
 // Facts returns what the state file is to store once Create has succeeded.
 func (g *Group) Facts() Facts {
-	return Facts{Paths: g.Paths(), Created: slices.Clone(g.created), Unit: g.unit}
+	return Facts{Paths: g.Paths(), Created: slices.Clone(g.created), Kept: slices.Clone(g.kept), Unit: g.unit}
 }
 
 // Paths maps each hierarchy's name to the container's absolute directory.
@@ -179,7 +183,7 @@ func (g *Group) V2Dir() string {
 // exists already must be empty and not frozen: killing, freezing or removing
 // the container would hit the processes of somebody else.
 func (g *Group) Plan() (Facts, error) {
-	g.planned = nil
+	g.planned, g.kept = nil, nil
 	var planned []string
 	for _, d := range g.dirs {
 		dirs, missing, err := g.toMake(d)
@@ -197,12 +201,17 @@ func (g *Group) Plan() (Facts, error) {
 		if len(pids) > 0 {
 			return Facts{}, fmt.Errorf("cgroup %s is not empty: it has %d process(es)", d.path, len(pids))
 		}
+		below, err := below(d.path)
+		if err != nil {
+			return Facts{}, err
+		}
+		g.kept = append(g.kept, below...)
 	}
 	if err := g.checkThawed(); err != nil {
 		return Facts{}, err
 	}
 	g.planned = planned
-	return Facts{Paths: g.Paths(), Created: slices.Clone(planned), Unit: g.unit}, nil
+	return Facts{Paths: g.Paths(), Created: slices.Clone(planned), Kept: slices.Clone(g.kept), Unit: g.unit}, nil
 }
 
 // checkThawed fails if the group is frozen: its first process would never run.

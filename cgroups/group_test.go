@@ -150,10 +150,14 @@ func TestCreateRemoveFake(t *testing.T) {
 	}
 }
 
+// CGP-11: what somebody else made stays, below the container's cgroup too.
 func TestRemoveKeepsExisting(t *testing.T) {
 	l := fakeTree(t)
 	leaf := l.Hierarchies[0].Mount + "/a"
 	if err := os.Mkdir(leaf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(leaf+"/theirs/too", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	g := newGroup(t, l, "/a")
@@ -163,10 +167,10 @@ func TestRemoveKeepsExisting(t *testing.T) {
 	if err := os.MkdirAll(leaf+"/inner/most", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Remove(); err != nil {
+	if err := Open(g.Facts()).Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if !exists(leaf) || exists(leaf+"/inner") || exists(l.Hierarchies[1].Mount+"/a") {
+	if !exists(leaf+"/theirs/too") || exists(leaf+"/inner") || exists(l.Hierarchies[1].Mount+"/a") {
 		t.Error("wrong directories removed")
 	}
 }

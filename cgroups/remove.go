@@ -53,15 +53,29 @@ func (g *Group) removeDir(d dir, deadline time.Time) error {
 	}
 }
 
-// removeTree removes the directories below dir, children first, and dir itself
-// if it was created.
+// removeTree removes dir if it was created, else what the container has made
+// below it.
 func (g *Group) removeTree(dir string) error {
-	own := slices.Contains(g.created, dir)
-	if own {
-		// Mostly there is nothing below.
-		if err := rmdir(dir); !isBusy(err) {
+	if slices.Contains(g.created, dir) {
+		return removeAll(dir)
+	}
+	below, err := below(dir)
+	for _, p := range below {
+		if slices.Contains(g.kept, p) {
+			continue
+		}
+		if err := removeAll(p); err != nil {
 			return err
 		}
+	}
+	return err
+}
+
+// removeAll removes a directory and those below it, children first.
+func removeAll(dir string) error {
+	// Mostly there is nothing below.
+	if err := rmdir(dir); !isBusy(err) {
+		return err
 	}
 	err := walk(dir, nil, func(above int, name string) error {
 		if err := unix.Unlinkat(above, name, unix.AT_REMOVEDIR); err != nil && !isGone(err) {
@@ -69,7 +83,7 @@ func (g *Group) removeTree(dir string) error {
 		}
 		return nil
 	})
-	if err != nil || !own {
+	if err != nil {
 		return err
 	}
 	return rmdir(dir)

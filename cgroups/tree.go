@@ -113,6 +113,26 @@ func (w *walker) enter() error {
 	return err
 }
 
+// below lists the paths of the directories in a directory, if that exists.
+func below(dir string) (paths []string, err error) {
+	fd, err := openFile(dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	names, err := directories(fd)
+	if err != nil && !isGone(err) {
+		return nil, err
+	}
+	for _, name := range names {
+		paths = append(paths, dir+"/"+name)
+	}
+	return paths, nil
+}
+
 // directories lists those in a directory, whose descriptor has not been read.
 func directories(fd int) (names []string, err error) {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

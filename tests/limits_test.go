@@ -201,7 +201,7 @@ func copyCpuset(t *testing.T, dir string) {
 	}
 }
 
-// CGP-22: limits of an existing cgroup stay as they are.
+// CGP-11 CGP-22: limits of an existing cgroup stay as they are, and so do cgroups that somebody else made below it.
 func TestCgroupWithoutResources(t *testing.T) {
 	r := newCgroupfsRuntime(t)
 	b := newBundle(t, onCgroupfs, linux(func(l *specs.Linux) { l.Resources = nil }))
@@ -209,11 +209,22 @@ func TestCgroupWithoutResources(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte("33"), 0); err != nil {
 		t.Fatal(err)
 	}
+	theirs, own := filepath.Join(dir, "theirs"), filepath.Join(dir, "own")
+	if err := os.Mkdir(theirs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(theirs)
 	r.create(b)
 	wantLines(t, readFile(t, filepath.Join(dir, "pids.max")), "33")
+	if err := os.Mkdir(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	r.ok("delete", "--force", r.live[0])
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(theirs); err != nil {
 		t.Errorf("a cgroup that was there before is gone: %v", err)
+	}
+	if _, err := os.Stat(own); err == nil {
+		t.Error("a cgroup that was made below the container's is left")
 	}
 }
 
