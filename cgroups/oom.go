@@ -3,7 +3,9 @@ package cgroups
 import (
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +17,7 @@ type OOMWatch struct {
 	path   string // of the file that is watched
 	v1     bool
 	killed uint64 // v2: how many processes, when last looked at
+	groups uint64 // v2: how many groups that end as a whole
 }
 
 // WatchOOM begins to watch a group for lack of memory. The error is ENOENT
@@ -77,9 +80,21 @@ func (w *OOMWatch) Read() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	before := w.killed
-	w.killed = table(text)["oom_kill"]
-	return w.killed > before, nil
+	events := table(text)
+	groups, counts := events["oom_group_kill"] // Linux 5.17
+	killed := events["oom_kill"] > w.killed
+	if killed && counts && w.isGroup() { // its processes are counted one by one, some of them later
+		killed = groups > w.groups
+	}
+	w.killed, w.groups = events["oom_kill"], groups
+	return killed, nil
+}
+
+// isGroup tells whether the kernel kills all processes of the group if it kills
+// one of them.
+func (w *OOMWatch) isGroup() bool {
+	text, err := readFile(path.Dir(w.path) + "/memory.oom.group")
+	return err == nil && strings.TrimSpace(text) == "1"
 }
 
 func (w *OOMWatch) readV1() (bool, error) {

@@ -190,6 +190,36 @@ func TestEvents(t *testing.T) {
 	c.delete()
 }
 
+// CLI-16: one lack of memory is one event, also where the kernel ends all processes for it.
+func TestEventsOnce(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", `sleep 1001 & sleep 1002 & sleep 1003 & while [ ! -e /go ]; do sleep 0.01; done; sh -c "exec tail -c 200m /dev/zero"; sleep 1000`),
+		resources(func(r *specs.LinuxResources) {
+			memory(r).Limit, memory(r).Swap = ptr(int64(16<<20)), ptr(int64(16<<20))
+			if !onV1("memory") {
+				r.Unified = map[string]string{"memory.oom.group": "1"}
+			}
+		}))
+	c := r.runDetached(b)
+	follow := r.follow("events", "--interval", "20ms", c.id)
+	follow.await("statistics come", func(all []event) bool { return len(all) > 0 })
+	b.write("go", "", 0o644)
+	follow.await("the kernel is heard", func(all []event) bool { return slices.ContainsFunc(all, event.isOOM) })
+	if onV1("memory") { // where the others live on
+		n := len(follow.events())
+		follow.await("statistics go on", func(all []event) bool { return len(all) > n+5 })
+		c.stop()
+	}
+	if res := follow.end(); res.code != 0 || res.stderr != "" {
+		t.Errorf("exit %d, %s", res.code, res.stderr)
+	}
+	if all := slices.DeleteFunc(follow.events(), func(e event) bool { return !e.isOOM() }); len(all) != 1 {
+		t.Errorf("%d times out of memory", len(all))
+	}
+	c.awaitStatus("stopped")
+	c.delete()
+}
+
 // CLI-16: the last thing to happen is told too: init itself is killed.
 func TestEventsOfTheEnd(t *testing.T) {
 	r := newRuntime(t)
