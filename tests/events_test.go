@@ -269,18 +269,24 @@ func TestEventsRefusals(t *testing.T) {
 // follower is an events command at work.
 type follower struct {
 	*ociRuntime
-	out  string
-	wait func() (result, error)
+	out   string
+	ended chan struct{} // closed when it has ended
+	res   result
+	err   error
 }
 
 func (r *ociRuntime) follow(args ...string) *follower {
 	r.t.Helper()
-	f := &follower{ociRuntime: r, out: filepath.Join(tempDir(r.t), "events")}
+	f := &follower{ociRuntime: r, out: filepath.Join(tempDir(r.t), "events"), ended: make(chan struct{})}
 	writeFile(r.t, f.out, "")
 	if err := os.Chmod(f.out, 0o666); err != nil { // the runtime may be another user's
 		r.t.Fatal(err)
 	}
-	f.wait = r.start(call{wrap: []string{"/bin/sh", "-c", `out=$1; shift; exec "$@" >"$out"`, "sh", f.out}, args: args})
+	wait := r.start(call{wrap: []string{"/bin/sh", "-c", `out=$1; shift; exec "$@" >"$out"`, "sh", f.out}, args: args})
+	go func() {
+		defer close(f.ended)
+		f.res, f.err = wait()
+	}()
 	return f
 }
 
@@ -291,15 +297,25 @@ func (f *follower) events() []event {
 
 func (f *follower) await(what string, ok func([]event) bool) {
 	f.t.Helper()
-	eventually(f.t, what, func() bool { return ok(f.events()) })
+	eventually(f.t, what, func() bool {
+		select {
+		case <-f.ended: // and nothing more will come
+			if !ok(f.events()) {
+				f.t.Fatalf("did not happen before the end, exit %d (%v): %s\n%s", f.res.code, f.err, what, f.res.stderr)
+			}
+			return true
+		default:
+			return ok(f.events())
+		}
+	})
 }
 
 // end waits for the command to end by itself.
 func (f *follower) end() result {
 	f.t.Helper()
-	res, err := f.wait()
-	if err != nil {
-		f.t.Fatal(err)
+	<-f.ended
+	if f.err != nil {
+		f.t.Fatal(f.err)
 	}
-	return res
+	return f.res
 }
