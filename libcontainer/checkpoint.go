@@ -39,6 +39,7 @@ const (
 	dumpLog         = "dump.log"
 	restoreLog      = "restore.log"
 	descriptorsFile = "descriptors.json" // what the standard streams of init were
+	notifyFile      = "notify"           // empty; there if the program had a socket for sd_notify(3)
 )
 
 // externalNamespaces are the namespaces of others that criu is to leave alone, with the names that they have in
@@ -84,6 +85,9 @@ func (c *Container) checkpoint(ctx context.Context, o CheckpointOptions) error {
 		return criu.Explain(err, o.WorkDir, dumpLog)
 	}
 	if err := os.WriteFile(filepath.Join(o.ImageDir, descriptorsFile), streams, 0o600); err != nil {
+		return err
+	}
+	if err := c.noteNotifyDir(o.ImageDir); err != nil {
 		return err
 	}
 	if o.PreDump || o.Criu.LeaveRunning {

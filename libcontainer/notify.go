@@ -22,7 +22,7 @@ const (
 
 // notifyIn settles where the program's socket will be, if it is to have one.
 func (o *options) notifyIn(root, id string) {
-	if o.notifySocket != "" {
+	if o.notifySocket != "" || o.notifyPlace {
 		o.notifyDir = filepath.Join(root, id, notifyDir)
 	}
 }
@@ -47,6 +47,25 @@ func (c *creation) makeNotifyDir() error {
 		return err
 	}
 	return os.Chmod(c.notifyDir, 0o755) // whatever the umask: the container's users pass through it
+}
+
+// noteNotifyDir has the images of a checkpoint say whether the directory was mounted: criu then wants something to mount
+// in its place, whoever restores the container. A directory without a socket does: nobody listened any more when the
+// program was ready.
+func (c *Container) noteNotifyDir(images string) error {
+	note := filepath.Join(images, notifyFile)
+	if _, err := os.Lstat(c.dir.file(notifyDir)); err == nil {
+		return os.WriteFile(note, nil, 0o600)
+	}
+	if err := os.Remove(note); !errors.Is(err, fs.ErrNotExist) {
+		return err // of an earlier checkpoint
+	}
+	return nil
+}
+
+func notifyDirNoted(images string) bool {
+	_, err := os.Lstat(filepath.Join(images, notifyFile))
+	return err == nil
 }
 
 // notified is a container whose program may say that it is ready.

@@ -25,6 +25,7 @@ type options struct {
 	listenFDs     int
 	listenNames   string
 	notifySocket  string
+	notifyPlace   bool // the program gets a place for its socket in any case
 	pidfdSocket   string
 	cgroups       map[string]string // of exec
 	ignorePaused  bool

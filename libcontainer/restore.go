@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -20,6 +21,9 @@ import (
 // Restore makes a container of a bundle and of the images that Checkpoint has written. Its processes go on where they
 // were; the calling process is init's parent. On an error nothing of it is left.
 func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, opts ...Option) (*Container, error) {
+	if notifyDirNoted(o.ImageDir) {
+		opts = append(slices.Clone(opts), func(o *options) { o.notifyPlace = true })
+	}
 	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
 		r := &restoration{creation: c, CheckpointOptions: o}
 		defer r.closeImages()

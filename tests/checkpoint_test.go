@@ -94,4 +94,9 @@ func TestCheckpointNotifySocket(t *testing.T) {
 	id = r.id()
 	r.refuse(call{args: []string{"restore", "--detach", "--bundle", b.dir, "--image-path", dir, id}, env: env}, "ended without an answer")
 	wantAsked("\x0a\x0b/run/notify\x12", filepath.Join(r.root, id, "notify")+"\n") // the latter by ls
+	// Whoever restores it need not listen.
+	writeFile(t, filepath.Join(dir, "notify"), "")
+	id = r.id()
+	r.refuse(call{args: []string{"restore", "--detach", "--bundle", b.dir, "--image-path", dir, id}, env: env[:1]}, "ended without an answer")
+	wantAsked("\x0a\x0b/run/notify\x12", filepath.Join(r.root, id, "notify")+"\n")
 }

@@ -117,6 +117,35 @@ func TestCriuRestore(t *testing.T) {
 	c.delete()
 }
 
+// A container that was started for a service manager goes on without one, and with one again.
+func TestCriuNotifySocket(t *testing.T) {
+	r := newRuntime(t)
+	env := newServiceManager(t).env()
+	c := r.make(counting(t), call{args: []string{"create"}, wrap: []string{"/bin/sh", "-c", `exec "$@" >/dev/null 2>&1`, "sh"}, env: env})
+	c.start()
+	c.countsFrom(3)
+	before, images := c.mountsInside(), filepath.Join(tempDir(t), "images")
+	for range 2 {
+		c.checkpoint(images)
+		c.restore(images)
+		c.countsFrom(c.count())
+		if got := c.mountsInside(); !slices.Equal(got, before) || !slices.ContainsFunc(got, func(m string) bool { return strings.HasPrefix(m, "/run/notify ") }) {
+			t.Errorf("mounts:\n%s\nbefore:\n%s", strings.Join(got, "\n"), strings.Join(before, "\n"))
+		}
+	}
+	c.stop()
+	c.delete()
+	// The images of a container that has no such place say nothing of it, whatever was there before.
+	c = r.runCounting(counting(t))
+	c.checkpoint(images)
+	if _, err := os.Lstat(filepath.Join(images, "notify")); err == nil {
+		t.Error("the images tell of a socket")
+	}
+	c.restore(images)
+	c.stop()
+	c.delete()
+}
+
 // containerd's client pauses a container, has it checkpointed, and resumes what is left.
 func TestCriuPaused(t *testing.T) {
 	r := newRuntime(t)

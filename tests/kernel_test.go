@@ -31,6 +31,7 @@ var beyond = []struct {
 	{"TestCriuForeground", criu, criuWorks},
 	{"TestCriuTerminal", criu, criuWorks},
 	{"TestCriuJoinedNetwork", criu, criuWorks},
+	{"TestCriuNotifySocket", criu, criuWorks},
 	{"TestCriuBrokenImages", criu, criuWorks},
 }
 

@@ -14,7 +14,9 @@ func TestCgroupsDisabled(t *testing.T) {
 	rules := func(rules ...specs.LinuxDeviceCgroup) edit {
 		return resources(func(res *specs.LinuxResources) { res.Devices = rules })
 	}
-	disabled := func(b bundle) call { return call{args: append([]string{"--cgroup-manager", "disabled"}, r.runLine(b)...)} }
+	disabled := func(b bundle) call {
+		return call{args: append([]string{"--cgroup-manager", "disabled"}, r.runLine(b)...)}
+	}
 	const warning = "skep: warning: linux.resources.devices: not enforced, because the caller wants no cgroups: whoever may open a device's node in the container has the device\n"
 	for name, test := range map[string]struct {
 		edit edit
