@@ -170,12 +170,13 @@ func killFrozen(child *nsenter.Child, group *cgroups.Group) {
 // rest of it is worth waiting for.
 func (e *execution) ended(cause error) bool {
 	state := e.container.state
-	if st, err := readStat(state.Init.Pid); err != nil || st.exiting || st.start != state.Init.Start {
+	st, err := readStat(state.Init.Pid)
+	if err != nil || st.start != state.Init.Start || st.exiting && !st.leaderless() {
 		return true
 	}
 	var death *nsenter.DeathError
 	died := errors.As(cause, &death) || errors.Is(cause, errDiedInExec) || errors.Is(cause, unix.ESRCH)
-	if state.OwnPidns || !died {
+	if !st.leaderless() && (state.OwnPidns || !died) {
 		return false
 	}
 	const patience = time.Second

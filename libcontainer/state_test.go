@@ -3,7 +3,9 @@ package libcontainer
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -200,6 +202,61 @@ func TestProcessAlive(t *testing.T) {
 	}
 	if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// endFirstThread ends the main thread of this process, and nothing else.
+func endFirstThread() {
+	for {
+		go func() {
+			runtime.LockOSThread() // for good, so that each of these has another thread
+			if unix.Gettid() == unix.Getpid() {
+				_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+			}
+			select {}
+		}()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ST-11: a process lives as long as one of its threads, not as the first of them.
+func TestProcessWithoutFirstThread(t *testing.T) {
+	const helper = "TEST_END_FIRST_THREAD"
+	if os.Getenv(helper) != "" {
+		endFirstThread()
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run", t.Name())
+	cmd.Env = append(os.Environ(), helper+"=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var st procStat
+	for deadline := time.Now().Add(time.Minute); st.state != 'Z' && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if st, err = readStat(pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := Process{pid, st.start}
+	if st.state != 'Z' || !p.Alive() {
+		t.Errorf("%+v is alive: %v", st, p.Alive())
+	}
+	if list, err := p.interfaces(); list != nil || err != nil {
+		t.Errorf("interfaces %v, %v", list, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitExit(fd, pid, time.Minute); err != nil || p.Alive() {
+		t.Errorf("after its end: %v, alive: %v", err, p.Alive())
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("it was not killed")
 	}
 }
 

@@ -63,6 +63,9 @@ func (p Process) interfaces() ([]NetworkInterface, error) {
 	if err == nil {
 		text, err = os.ReadFile(procFile(p.Pid, "net/dev"))
 	}
+	if st, failed := readStat(p.Pid); err != nil && failed == nil && st.start == p.Start && st.leaderless() {
+		return nil, nil // its namespaces are not to be had by its pid any more
+	}
 	// A process that is about to end has no namespaces any more, and what has been read may be of another one that has
 	// got its pid.
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || !p.Alive() {

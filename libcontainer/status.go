@@ -60,8 +60,12 @@ type procStat struct {
 	comm    string
 	state   byte
 	exiting bool // its end has begun, before it closes its files
+	threads int
 	start   uint64
 }
+
+// leaderless tells whether the first thread has ended, as by pthread_exit(3), and others go on.
+func (s procStat) leaderless() bool { return s.state == 'Z' && s.threads > 1 }
 
 func readStat(pid int) (procStat, error) {
 	raw, err := os.ReadFile(procFile(pid, "stat"))
@@ -72,7 +76,7 @@ func readStat(pid int) (procStat, error) {
 	if open < 0 || end < open {
 		return procStat{}, os.ErrInvalid
 	}
-	const state, flags, start = 0, 6, 19 // counted from the field after comm
+	const state, flags, threads, start = 0, 6, 17, 19 // counted from the field after comm
 	fields := strings.Fields(string(raw[end+1:]))
 	if len(fields) <= start {
 		return procStat{}, os.ErrInvalid
@@ -82,15 +86,20 @@ func readStat(pid int) (procStat, error) {
 		return procStat{}, err
 	}
 	bits, err := strconv.ParseUint(fields[flags], 10, 64)
+	if err != nil {
+		return procStat{}, err
+	}
 	const exiting = 0x4 // PF_EXITING in linux/sched.h
-	return procStat{string(raw[open+1 : end]), fields[state][0], bits&exiting != 0, ticks}, err
+	n, err := strconv.Atoi(fields[threads])
+	return procStat{string(raw[open+1 : end]), fields[state][0], bits&exiting != 0, n, ticks}, err
 }
 
-// Alive reports whether the process runs. A zombie does not: nobody may ever reap it.
+// Alive reports whether the process runs. A zombie does not, unless it is only the first of its threads: nobody may ever
+// reap it.
 func (p Process) Alive() bool {
 	if p.Pid <= 0 {
 		return false
 	}
 	st, err := readStat(p.Pid)
-	return err == nil && st.start == p.Start && st.state != 'Z' && st.state != 'X'
+	return err == nil && st.start == p.Start && (st.state != 'Z' || st.leaderless()) && st.state != 'X'
 }
