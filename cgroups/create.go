@@ -203,8 +203,11 @@ func enable(p string, needs []Write) error {
 		}
 		if err := failed[w.Controller]; err != nil {
 			err = fmt.Errorf("%s: enable the %s controller in %s: %w", w.Field, w.Controller, p, err)
-			if isRefused(err) {
+			switch {
+			case isRefused(err):
 				err = fmt.Errorf("%w%s", err, notDelegated)
+			case errors.Is(err, unix.EBUSY):
+				err = fmt.Errorf("%w%s", err, inhabited)
 			}
 			return controllerError{err}
 		}
@@ -218,6 +221,9 @@ type controllerError struct{ error }
 func (e controllerError) Unwrap() error { return e.error }
 
 const notDelegated = " (is it delegated? systemd gives a user's manager what Delegate= of user@.service names)"
+
+// inhabited is what it is like in the cgroup namespace of a container, say.
+const inhabited = " (its own processes have to move to a cgroup below it first)"
 
 // enableEach enables all controllers at once if the kernel lets it, else one by
 // one. It returns the errors of those that cannot be enabled.

@@ -101,6 +101,25 @@ func testNetworkV1(t *testing.T, l Layout) {
 	end(t, g)
 }
 
+// CGC-05: runtime and period bound each other, and the parent both.
+func testRealtimeV1(t *testing.T, l Layout) {
+	g := create(t, l, "") // below the root, which has all of it
+	for _, step := range [][2]int64{{10000, 500000}, {5000, 250000}, {400000, 500000}, {1000, 2000}} {
+		err := g.Apply(compile(t, g, cpu(specs.LinuxCPU{RealtimeRuntime: &step[0], RealtimePeriod: ptr(uint64(step[1]))})))
+		if err != nil {
+			t.Error(err)
+		}
+		expectFiles(t, g, map[string]string{"cpu/cpu.rt_runtime_us": itoa(step[0]), "cpu/cpu.rt_period_us": itoa(step[1])})
+	}
+	below := create(t, l, "/a")
+	err := below.Apply(compile(t, below, cpu(specs.LinuxCPU{RealtimeRuntime: ptr[int64](900000)})))
+	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "the parent cgroup has no such realtime budget") {
+		t.Errorf("more than the parent has: %v", err)
+	}
+	end(t, below)
+	end(t, g)
+}
+
 // CGR-01
 func testRdma(t *testing.T, l Layout) {
 	r := specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"nonesuch0": {HcaHandles: ptr[uint32](1)}}}

@@ -58,6 +58,9 @@ func TestHost(t *testing.T) {
 	default:
 		tests = append(tests, test{"v1 limits", testLimitsV1}, test{"absent controller", testAbsentController}, test{"v1 errors", testErrorsV1},
 			test{"v1 update", testUpdateV1}, test{"v1 devices", testDevicesV1})
+		if cpu, err := newGroup(t, l, testRoot).dirOf("cpu"); err == nil && exists(filepath.Dir(cpu)+"/cpu.rt_runtime_us") { // a kernel with CONFIG_RT_GROUP_SCHED
+			tests = append(tests, test{"v1 realtime", testRealtimeV1})
+		}
 	}
 	if l.Mode != V1 && os.Geteuid() == 0 {
 		tests = append(tests, test{"filter", testFilter}, test{"filter others", testFilterOthers},

@@ -87,7 +87,8 @@ func testErrorsV2(t *testing.T, l Layout) {
 	join(t, outer, "exec sleep 100")
 	need = Write{Controller: "memory", Field: "linux.resources.memory.limit"}
 	err = newGroup(t, l, testRoot+"/a").Create([]Write{need})
-	if !errors.Is(err, unix.EBUSY) || !strings.HasPrefix(err.Error(), "linux.resources.memory.limit: enable the memory controller") {
+	if !errors.Is(err, unix.EBUSY) || !strings.HasPrefix(err.Error(), "linux.resources.memory.limit: enable the memory controller") ||
+		!strings.Contains(err.Error(), "own processes have to move") {
 		t.Error(err)
 	}
 	g := create(t, l, "/a") // without limits it does not matter
