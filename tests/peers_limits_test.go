@@ -25,6 +25,8 @@ func peer(t *testing.T, name string) *ociRuntime {
 var otherLimits = []struct{ peers, limit, file, got, reason string }{
 	{"runc crun", "CGC-01", "cpu.weight", "20", "half of v1's default shares was a fifth of v2's default weight"},
 	{"runc crun", "CGC-01 default", "cpu.weight", "39", "and the default itself was less than half of it"},
+	{"runc", "CGC-07", "cpu.idle", "0", "runc knows it since 1.2; it is ignored"},
+	{"runc crun", "CGI-02", "pids.max", "max", "the specification has no 0 that means none"},
 	{"runc crun", "CGC-04", "cpu.max.burst", "0", "burst is of a later specification; it is ignored"},
 	{"runc crun", "CGH-02 CGH-03", "hugetlb.2MB.rsvd.max", "max", "the specification wants reservations limited, too"},
 	{"crun", "CGM-11 zero is unset", "", "no container", "no program runs in no memory: Docker and Podman send 0 for none"},
