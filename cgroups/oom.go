@@ -13,11 +13,18 @@ import (
 // OOMWatch tells when the kernel has run out of memory within a group. Its
 // descriptor is to be polled for its events.
 type OOMWatch struct {
-	fd     int    // v1: an eventfd; v2: memory.events
-	path   string // of the file that is watched
-	v1     bool
-	killed uint64 // v2: how many processes, when last looked at
-	groups uint64 // v2: how many groups that end as a whole
+	fd    int    // v1: an eventfd; v2: memory.events
+	path  string // of the file that is watched
+	v1    bool
+	seen  oomEvents
+	ahead bool // the group kill that has begun is told already
+}
+
+// oomEvents is what memory.events of v2 says about it.
+type oomEvents struct {
+	begun  uint64 // oom: how often the limit left no way but to kill
+	killed uint64 // oom_kill: how many processes
+	groups uint64 // oom_group_kill (Linux 5.17): how many groups that end as a whole
 }
 
 // WatchOOM begins to watch a group for lack of memory. The error is ENOENT
@@ -80,14 +87,24 @@ func (w *OOMWatch) Read() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	events := table(text)
-	groups, counts := events["oom_group_kill"] // Linux 5.17
-	killed := events["oom_kill"] > w.killed
-	if killed && counts && w.isGroup() { // its processes are counted one by one, some of them later
-		killed = groups > w.groups
+	t := table(text)
+	now, before := oomEvents{t["oom"], t["oom_kill"], t["oom_group_kill"]}, w.seen
+	if now.killed == before.killed {
+		return false, nil
 	}
-	w.killed, w.groups = events["oom_kill"], groups
-	return killed, nil
+	w.seen = now
+	if _, counts := t["oom_group_kill"]; !counts || !w.isGroup() {
+		return true, nil
+	}
+	// The processes of a group are counted one by one: the first before the
+	// group, the others after it.
+	more := now.groups - before.groups
+	if more == 0 && now.begun == before.begun {
+		return false, nil
+	}
+	told := w.ahead && more == 1
+	w.ahead = more == 0
+	return !told, nil
 }
 
 // isGroup tells whether the kernel kills all processes of the group if it kills

@@ -15,8 +15,14 @@ func TestOOMWatch(t *testing.T) {
 			"oom 2\noom_kill 3\noom_group_kill 0\n",
 		}, []bool{false, true, false, true}},
 		{"group", "1\n", []string{
-			"oom_kill 1\noom_group_kill 0\n", "oom_kill 2\noom_group_kill 1\n", "oom_kill 5\noom_group_kill 1\n", "oom_kill 6\noom_group_kill 2\n",
-		}, []bool{false, true, false, true}},
+			"oom 1\noom_kill 0\noom_group_kill 0\n", // it begins
+			"oom 1\noom_kill 1\noom_group_kill 0\n", // is told
+			"oom 1\noom_kill 2\noom_group_kill 1\n", // goes on
+			"oom 1\noom_kill 5\noom_group_kill 1\n",
+			"oom 2\noom_kill 9\noom_group_kill 2\n", // another one
+			"oom 2\noom_kill 10\noom_group_kill 2\n",
+			"oom 2\noom_kill 11\noom_group_kill 3\n", // the host's, not begun here
+		}, []bool{false, true, false, false, true, false, true}},
 		{"group of an older kernel", "1\n", []string{"oom_kill 1\n", "oom_kill 1\n", "oom_kill 4\n"}, []bool{true, false, true}},
 		{"kernel without groups", "", []string{"oom_kill 1\n", "oom_kill 1\n"}, []bool{true, false}},
 	} {
