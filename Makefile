@@ -49,7 +49,7 @@ test-managers: $(GOTESTSUM) ## containerd, Docker and Podman with skep; needs ro
 
 # Machines are emulated where KVM does not work, and some ten times slower then. VM_FLAGS='-only v1 -run Update'
 # chooses configurations and tests.
-test-vm: ## the container tests on pure cgroup v2, v1 and hybrid, each in a virtual machine
+test-vm: ## the container tests on pure cgroup v2, v1 and hybrid, and managers with systemd, in virtual machines
 	@scripts/need.sh vm
 	@$(MAKE) --no-print-directory build
 	CGO_ENABLED=0 go build -o build/vm ./tests/vm

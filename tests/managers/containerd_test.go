@@ -25,7 +25,7 @@ const ctrNamespace = "managers"
 // TestContainerd drives containerd's shim by ctr.
 func TestContainerd(t *testing.T) {
 	need(t, "containerd", "containerd-shim-runc-v2", "ctr", "busybox")
-	d := startContainerd(t)
+	d := startContainerd(t, noCRI)
 	d.importImages(t)
 	ownCgroup(t, ctrNamespace)
 	for _, c := range slices.Concat(ctrRunCases, ctrLimitCases, ctrPrivilegeCases, ctrAgentCases, ctrTaskCases, ctrIOCases, ctrLifeCases) {
@@ -33,14 +33,17 @@ func TestContainerd(t *testing.T) {
 	}
 }
 
-func startContainerd(t *testing.T) *containerd {
+// noCRI is the configuration of a containerd that serves ctr alone.
+const noCRI = `disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]`
+
+func startContainerd(t *testing.T, configuration string) *containerd {
 	t.Helper()
 	dir := tempDir(t)
 	d := &containerd{address: filepath.Join(dir, "sock"), config: filepath.Join(dir, "config.toml")}
 	writeFile(t, d.config, `version = 2
 root = "`+dir+`/root"
 state = "`+dir+`/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+`+configuration+`
 [grpc]
   address = "`+d.address+`"
 `)

@@ -232,7 +232,8 @@ func ownMachine() (err error) {
 func leaveOut() error {
 	needs := map[string]string{}
 	for _, test := range []string{
-		"TestSystemdContainerd", "TestSystemdDocker", "TestSystemdDockerLimits",
+		"TestSystemdContainerd", "TestSystemdCRI", "TestSystemdDocker", "TestSystemdDockerLife", "TestSystemdDockerLimits",
+		"TestSystemdPodman", "TestSystemdPodmanLimits", "TestSystemdPodmanServices", "TestSystemdPodmanRootless",
 	} {
 		needs[test] = "systemd, in a machine of its own: make test-vm"
 	}

@@ -7,7 +7,7 @@ import (
 
 // TestSystemdContainerd drives containerd's shim by ctr, with units for cgroups.
 func TestSystemdContainerd(t *testing.T) {
-	d := startContainerd(t)
+	d := startContainerd(t, noCRI)
 	d.ctr("images", "import", busyboxArchive(t, busyboxImage, defaultConfig)).succeed(t)
 	for _, c := range ctrSystemdCases {
 		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(newCtr(t, d)) })

@@ -13,6 +13,9 @@ import (
 // TestSystemdDocker drives a dockerd that has systemd make the cgroups.
 func TestSystemdDocker(t *testing.T) { systemdDocker(t, dockerSystemdCases) }
 
+// TestSystemdDockerLife has units come and go.
+func TestSystemdDockerLife(t *testing.T) { systemdDocker(t, dockerSystemdLifeCases) }
+
 // TestSystemdDockerLimits runs the limits' cases of the other driver.
 func TestSystemdDockerLimits(t *testing.T) { systemdDocker(t, dockerLimitCases) }
 
@@ -55,6 +58,9 @@ var dockerSystemdCases = []dockerCase{
 			u.systemctl("daemon-reload").succeed(c.T)
 		}
 	}},
+}
+
+var dockerSystemdLifeCases = []dockerCase{
 	{"Slice", func(c *docker) {
 		c.Cleanup(func() { host.systemctl("stop", "hive.slice").succeed(c.T) }) // systemd keeps slices
 		c.detach(`exec sleep 1000`, "--cgroup-parent", "hive-combs.slice")

@@ -122,6 +122,6 @@ func (u unit) isGone() {
 	u.Helper()
 	eventually(u.T, u.name+" is gone", func() bool {
 		_, err := os.Stat(u.dir)
-		return os.IsNotExist(err) && u.show(u.T, u.name, "LoadState", "ActiveState") == "LoadState=not-found\nActiveState=inactive"
+		return os.IsNotExist(err) && u.show(u.T, u.name, "ActiveState") == "ActiveState=inactive"
 	})
 }
