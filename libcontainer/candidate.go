@@ -19,10 +19,11 @@ import (
 type candidate struct {
 	*blueprint
 	*options
-	root    string // of all state
-	child   *nsenter.Child
-	master  *os.File // of the terminal
-	program string   // the file to be executed, once it has been looked up
+	root           string // of all state
+	child          *nsenter.Child
+	master         *os.File // of the terminal
+	pidFileWritten bool
+	program        string // the file to be executed, once it has been looked up
 }
 
 // settleLimits does what only the parent may do to the child, while the child still has the parent's ids.

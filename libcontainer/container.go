@@ -77,17 +77,15 @@ func loadLocked(root, id string, how int, opts []Option) (*Container, error) {
 }
 
 // List returns the containers below root, ordered by id; none if there is no such directory. Those that vanish
-// meanwhile are left out. The errors are those of containers whose state cannot be read.
-func List(root string) ([]*Container, []error) {
+// meanwhile are left out. Broken tells of containers whose state cannot be read.
+func List(root string) (all []*Container, broken []error, err error) {
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, []error{err}
+		return nil, nil, err
 	}
-	var all []*Container
-	var broken []error
 	for _, e := range entries {
 		if !e.IsDir() || ValidateID(e.Name()) != nil {
 			continue
@@ -100,7 +98,7 @@ func List(root string) ([]*Container, []error) {
 		}
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].state.ID < all[j].state.ID })
-	return all, broken
+	return all, broken, nil
 }
 
 // ID returns the container's id.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -238,37 +236,18 @@ func (c *creation) complete() error {
 		if err := writePidFile(c.pidFile, c.state.Init.Pid); err != nil {
 			return err
 		}
+		c.pidFileWritten = true
 	}
 	return os.Rename(c.dir.file(journalFile), c.dir.file(stateFile))
-}
-
-// writePidFile replaces the file as a whole: who watches for it reads a complete pid.
-func writePidFile(path string, pid int) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("pid file: %w", err)
-	}
-	_, err = f.WriteString(strconv.Itoa(pid))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("pid file: %w", err)
-	}
-	return nil
 }
 
 // undo replays the journal backwards. The error that led here stays the first thing said.
 func (c *creation) undo(cause error) error {
 	if c.child != nil {
 		c.child.Kill()
+	}
+	if c.pidFileWritten {
+		removePidFile(c.pidFile)
 	}
 	if c.moved != nil {
 		if err := c.moved.Return(); err != nil {

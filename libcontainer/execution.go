@@ -27,7 +27,6 @@ type execution struct {
 	container *Container
 	init      int // pidfd
 	entry     entry
-	pidFile   bool // has been written
 }
 
 // newExecution prepares an execution. The caller closes what it returns.
@@ -132,7 +131,7 @@ func (e *execution) start(gate, fifo int, tail plan.Tail) error {
 		if err := writePidFile(e.options.pidFile, e.child.Pid); err != nil {
 			return err
 		}
-		e.pidFile = true
+		e.pidFileWritten = true
 	}
 	if _, err := unix.Write(gate, []byte{plan.StartByte}); err != nil {
 		return os.NewSyscallError("write", err)
@@ -146,8 +145,8 @@ func (e *execution) undo(cause error) error {
 	if e.child != nil {
 		killFrozen(e.child, e.entry.group)
 	}
-	if e.pidFile {
-		os.Remove(e.options.pidFile)
+	if e.pidFileWritten {
+		removePidFile(e.options.pidFile)
 	}
 	if e.ended(cause) {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", ErrExecStopped, cause)

@@ -127,7 +127,7 @@ func TestBrokenState(t *testing.T) {
 			if _, err := Load(root, "one"); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, stateFile)) {
 				t.Errorf("Load: %v", err)
 			}
-			if all, broken := List(root); len(all) != 0 || len(broken) != 1 {
+			if all, broken, err := List(root); err != nil || len(all) != 0 || len(broken) != 1 {
 				t.Errorf("List: %v, %v", all, broken)
 			}
 			if err := Delete(root, "one", false); err == nil || !strings.Contains(err.Error(), "--force") {
@@ -153,7 +153,7 @@ func TestForeignState(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"id":"one","init_process_pid":1,"config":{"rootfs":"/"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if all, broken := List(root); len(all) != 0 || len(broken) != 1 || !errors.Is(broken[0], errForeign) {
+	if all, broken, err := List(root); err != nil || len(all) != 0 || len(broken) != 1 || !errors.Is(broken[0], errForeign) {
 		t.Errorf("List: %v, %v", all, broken)
 	}
 	for _, force := range []bool{false, true} {

@@ -23,7 +23,7 @@ func TestEmptyStateDir(t *testing.T) {
 	if _, err := Load(root, "one"); !errors.Is(err, ErrNotExist) {
 		t.Errorf("Load: %v", err)
 	}
-	if all, broken := List(root); len(all)+len(broken) != 0 {
+	if all, broken, err := List(root); err != nil || len(all)+len(broken) != 0 {
 		t.Errorf("List: %v, %v", all, broken)
 	}
 	if err := Delete(root, "one", true); err != nil {
@@ -73,7 +73,7 @@ func TestStateDirAtWork(t *testing.T) {
 	if _, err := Load(root, "one"); !errors.Is(err, ErrNotExist) {
 		t.Errorf("Load: %v", err)
 	}
-	if all, broken := List(root); len(all)+len(broken) != 0 {
+	if all, broken, err := List(root); err != nil || len(all)+len(broken) != 0 {
 		t.Errorf("List: %v, %v", all, broken)
 	}
 	d.release()
@@ -94,7 +94,7 @@ func TestStateIsNoFile(t *testing.T) {
 			if err := errors.Join(os.Mkdir(dir, 0o711), obstruct(filepath.Join(dir, stateFile))); err != nil {
 				t.Fatal(err)
 			}
-			if _, broken := List(root); len(broken) != 1 {
+			if _, broken, err := List(root); err != nil || len(broken) != 1 {
 				t.Errorf("List: %v", broken)
 			}
 			if err := Delete(root, "one", true); err != nil {

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // OPC-02 ST-02
@@ -145,6 +147,41 @@ func TestPidFileUnwritable(t *testing.T) {
 	r := newRuntime(t)
 	path := filepath.Join(tempDir(t), "missing", "pid")
 	r.fails("no such file or directory", "create", "--pid-file", path, "--bundle", newBundle(t).dir, r.id())
+}
+
+// CLI-11: what else is there than a file stays what it is: others use it.
+func TestPidFileSpecial(t *testing.T) {
+	r := newRuntime(t)
+	dir := tempDir(t)
+	device, fifo, link := filepath.Join(dir, "null"), filepath.Join(dir, "fifo"), filepath.Join(dir, "link")
+	if err := errors.Join(unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))), unix.Mkfifo(fifo, 0o600), os.Symlink(device, link)); err != nil {
+		t.Fatal(err)
+	}
+	b := newBundle(t)
+	r.fails("pid file "+fifo+": no such device or address", "create", "--pid-file", fifo, "--bundle", b.dir, r.id())
+	r.fails("pid file "+dir+": is a directory", "create", "--pid-file", dir, "--bundle", b.dir, r.id())
+	r.fails("pid file /: is a directory", "create", "--pid-file", "/", "--bundle", b.dir, r.id())
+	reader, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, path := range []string{device, link, fifo} {
+		c := r.create(newBundle(t), "--pid-file", path)
+		if path == fifo {
+			pid := make([]byte, 20)
+			if n, err := reader.Read(pid); err != nil || string(pid[:n]) != strconv.Itoa(c.pid) {
+				t.Errorf("the reader has got %q, %v; want %d", pid[:n], err, c.pid)
+			}
+		}
+		c.refuseExec("", []string{"--pid-file", path}, "/nosuch")
+		c.delete()
+	}
+	for path, want := range map[string]os.FileMode{device: os.ModeDevice | os.ModeCharDevice, fifo: os.ModeNamedPipe, link: os.ModeSymlink} {
+		if st, err := os.Lstat(path); err != nil || st.Mode().Type() != want {
+			t.Errorf("%s: %v, %v", path, st, err)
+		}
+	}
 }
 
 // PROC-01 PROC-02 OPS-04

@@ -123,6 +123,9 @@ func (a *app) begin(c *cli.Context) error {
 	default:
 		return fmt.Errorf("--cgroup-manager %s: want cgroupfs, systemd or disabled", c.String("cgroup-manager"))
 	}
+	if c.Bool("systemd-cgroup") && c.IsSet("cgroup-manager") && c.String("cgroup-manager") != "systemd" {
+		return fmt.Errorf("--systemd-cgroup and --cgroup-manager %s: only one of them can be", c.String("cgroup-manager"))
+	}
 	switch c.String("rootless") {
 	case "true", "false", "auto":
 		return nil
@@ -133,8 +136,7 @@ func (a *app) begin(c *cli.Context) error {
 // noCommand prints the version or, without a command, the help.
 func (a *app) noCommand(c *cli.Context) error {
 	if c.Bool("version") {
-		a.printVersion()
-		return nil
+		return a.printVersion()
 	}
 	if name := c.Args().First(); name != "" {
 		return fmt.Errorf("unknown command %q; see %s --help", name, a.name)
@@ -143,12 +145,14 @@ func (a *app) noCommand(c *cli.Context) error {
 }
 
 // printVersion prints the lines that go-runc and dockerd parse.
-func (a *app) printVersion() {
-	fmt.Fprintf(a.stdout, "%s version %s\n", a.name, a.build.Version)
+func (a *app) printVersion() error {
+	text := fmt.Sprintf("%s version %s\n", a.name, a.build.Version)
 	if a.build.Commit != "" {
-		fmt.Fprintf(a.stdout, "commit: %s\n", a.build.Commit)
+		text += fmt.Sprintf("commit: %s\n", a.build.Commit)
 	}
-	fmt.Fprintf(a.stdout, "spec: %s\ngo: %s\nlibseccomp: %s\n", specs.Version, runtime.Version(), seccomp.Version())
+	text += fmt.Sprintf("spec: %s\ngo: %s\nlibseccomp: %s\n", specs.Version, runtime.Version(), seccomp.Version())
+	_, err := io.WriteString(a.stdout, text)
+	return err
 }
 
 // fail reports the error that ends the command, once: to the log, where the manager looks for it, and to stderr.

@@ -80,13 +80,18 @@ func (a *app) listCommand() *cli.Command {
 }
 
 func (a *app) list(c *cli.Context) error {
-	containers, broken := libcontainer.List(c.String("root"))
+	containers, broken, err := libcontainer.List(c.String("root"))
+	if err != nil {
+		return err
+	}
 	for _, err := range broken {
 		a.log.warn(err.Error())
 	}
 	if c.Bool("quiet") {
 		for _, container := range containers {
-			fmt.Fprintln(a.stdout, container.ID())
+			if _, err := fmt.Fprintln(a.stdout, container.ID()); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
