@@ -2,6 +2,7 @@ package cgroups
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -17,7 +18,8 @@ const (
 	mayRead access = 1 << iota
 	mayWrite
 	mayMknod
-	rwm = mayRead | mayWrite | mayMknod
+	mayOpen = mayRead | mayWrite
+	rwm     = mayOpen | mayMknod
 )
 
 // device is a rule's subject: 'b', 'c', or 'a' for both; its numbers, and what
@@ -183,7 +185,21 @@ func (s *deviceState) apply(d device, allow bool) {
 	}
 }
 
+// except adds an exception. An open to read and to write passes the kernel only
+// if one exception allows both: where two of them meet that allow one each,
+// there has to be one for both.
 func (s *deviceState) except(d device, allow bool) {
+	before := slices.Clone(s.exceptions)
+	s.add(d, allow)
+	for _, e := range before {
+		one, other := d.access&mayOpen, e.access&mayOpen
+		if both := one | other; allow && both != one && both != other && d.overlaps(e) {
+			s.add(d.common(e, both), allow)
+		}
+	}
+}
+
+func (s *deviceState) add(d device, allow bool) {
 	for i := range s.exceptions {
 		e := &s.exceptions[i]
 		if !d.within(*e) {
@@ -243,6 +259,11 @@ func (d device) overlaps(e device) bool {
 	return d.kind == e.kind &&
 		(d.major == wildcard || e.major == wildcard || d.major == e.major) &&
 		(d.minor == wildcard || e.minor == wildcard || d.minor == e.minor)
+}
+
+// common returns the nodes that d and e have in common.
+func (d device) common(e device, a access) device {
+	return device{d.kind, max(d.major, e.major), max(d.minor, e.minor), a} // a wildcard is the least number
 }
 
 // String returns the rule as the kernel reads it: "c 1:3 rwm".

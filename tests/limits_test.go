@@ -235,14 +235,18 @@ func TestDeviceRules(t *testing.T) {
 		return specs.LinuxDeviceCgroup{Allow: allow, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(11)), Access: access}
 	}
 	deny := specs.LinuxDeviceCgroup{Allow: false, Access: "rwm"}
-	const show = `for m in '<' '>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo open $m; done; : </dev/zero && echo zero`
+	some := zero(true, "r")
+	some.Minor = nil
+	const show = `for m in '<' '>' '<>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo "open $m"; done; : </dev/zero && echo zero`
 	for _, rules := range []struct {
 		list []specs.LinuxDeviceCgroup
 		want []string
 	}{
 		{[]specs.LinuxDeviceCgroup{deny}, []string{"zero"}},
 		{[]specs.LinuxDeviceCgroup{deny, zero(true, "r")}, []string{"open <", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw")}, []string{"open <", "open >", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw")}, []string{"open <", "open >", "open <>", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, some, zero(true, "w")}, []string{"open <", "open >", "open <>", "zero"}},
+		{[]specs.LinuxDeviceCgroup{deny, zero(true, "w"), some}, []string{"open <", "open >", "open <>", "zero"}},
 		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rwm"), zero(false, "w")}, []string{"open <", "zero"}},
 		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw"), deny}, []string{"zero"}},
 	} {
