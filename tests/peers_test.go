@@ -73,7 +73,7 @@ var allowedDifferences = []struct{ key, ours, reason string }{
 		"the container's own cgroups are bound private: nothing that the host mounts there is meant for it"},
 	{`mount /sys/fs/cgroup/systemd`, `^\[/ nodev,noexec,nosuid,relatime,ro  cgroup cgroup name=systemd,rw\]$`,
 		"what stands for the source of a cgroup mount is a name; it is cgroup for every hierarchy"},
-	{`mount /sys/fs/cgroup`, `^\[CGROUP nodev,noexec,nosuid,relatime,ro  cgroup2 cgroup2 rw\]$`,
+	{`mount /sys/fs/cgroup`, `^\[CGROUP nodev,noexec,nosuid,relatime,r[ow]  cgroup2 cgroup2 .*rw\]$`,
 		"without a cgroup namespace the container's own cgroup is bound, not the host's whole tree mounted (MNT-23)"},
 	{`cgroup cpu.weight`, `^(59|75|100)\n$`,
 		"512, 700 and 1024 shares on the curve through both defaults, as in runc since 1.3.2"},
@@ -106,8 +106,7 @@ func TestPeersRecorded(t *testing.T) {
 				script = strings.ReplaceAll(observe, "/proc/1/", "/proc/$$/")
 			}
 			ours := observeWith(t, suite.binary, spec, script, joined)
-			keepFlags(t)
-			theirs := observeWith(t, peer, spec, script, joined)
+			theirs := keepingFlags(t, func() observation { return observeWith(t, peer, spec, script, joined) })
 			if joined {
 				delete(theirs, "status Tgid")
 				delete(ours, "status Tgid")
@@ -124,34 +123,30 @@ func TestPeersRecorded(t *testing.T) {
 	}
 }
 
-// keepFlags gives the host's v2 tree back what runc takes off it when it mounts the tree without a cgroup
-// namespace: nsdelegate and memory_recursiveprot.
-func keepFlags(t *testing.T) {
+// keepingFlags runs observe and then gives the host's v2 tree back what runc takes off it when it mounts the tree
+// without a cgroup namespace: nsdelegate and memory_recursiveprot.
+func keepingFlags(t *testing.T, observe func() observation) observation {
+	t.Helper()
 	if !isPureV2() {
-		return
+		return observe()
 	}
-	const tree = "/sys/fs/cgroup"
-	var flags []string
-	for _, m := range parseMounts(readFile(t, "/proc/self/mountinfo")) {
-		if m.point == tree {
-			flags = strings.Split(m.super, ",")[1:] // after rw
-		}
+	tree := suite.cgroups[0].dir
+	mounts := slices.DeleteFunc(parseMounts(readFile(t, "/proc/self/mountinfo")), func(m mountLine) bool { return m.point != tree })
+	seen := observe()
+	fs, err := unix.Fspick(unix.AT_FDCWD, tree, unix.FSPICK_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		fs, err := unix.Fspick(unix.AT_FDCWD, tree, unix.FSPICK_CLOEXEC)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fs)
-		for _, flag := range flags {
-			if err := unix.FsconfigSetFlag(fs, flag); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := unix.FsconfigReconfigure(fs); err != nil {
+	defer unix.Close(fs)
+	for _, flag := range strings.Split(mounts[0].super, ",")[1:] { // after rw
+		if err := unix.FsconfigSetFlag(fs, flag); err != nil {
 			t.Error(err)
 		}
-	})
+	}
+	if err := unix.FsconfigReconfigure(fs); err != nil {
+		t.Error(err)
+	}
+	return seen
 }
 
 func merge(a, b observation) observation {
