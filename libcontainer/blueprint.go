@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -50,6 +51,9 @@ func design(ctx context.Context, bundle, id string, o *options) (*blueprint, err
 	var err error
 	if b.bundle, err = filepath.Abs(bundle); err != nil {
 		return nil, err
+	}
+	if !utf8.ValidString(b.bundle) { // nor could managers read the state, which tells of it
+		return nil, fmt.Errorf("the bundle's path %q is not UTF-8", b.bundle)
 	}
 	if b.config, err = spec.Load(b.bundle); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -23,6 +24,24 @@ func TestOddFlags(t *testing.T) {
 	for _, manager := range []string{"cgroupfs", "disabled"} {
 		r.refuse(call{args: []string{"--systemd-cgroup", "--cgroup-manager", manager, "list"}, bare: true}, "--systemd-cgroup", manager)
 	}
+}
+
+// ERR-03: paths that cannot be told of, or that a caller has left empty.
+func TestOddPaths(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t)
+	link := filepath.Join(tempDir(t), "\xff")
+	if err := os.Symlink(b.dir, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"create", "run"} {
+		r.refuse(call{args: []string{command, "--bundle", link, r.id()}}, `\xff" is not UTF-8`)
+	}
+	c := r.runDetached(b)
+	images := []string{"--image-path", ""}
+	r.refuse(call{args: append(append([]string{"checkpoint"}, images...), c.id)}, "--image-path")
+	r.refuse(call{args: append(append([]string{"restore", "--detach", "--bundle", b.dir}, images...), r.id())}, "--image-path")
+	c.delete("--force")
 }
 
 // ERR-03: what cannot be printed is an error.

@@ -95,6 +95,9 @@ func (a *app) checkpointOptions(c *cli.Context) (*libcontainer.CheckpointOptions
 		LazyPages: c.Bool("lazy-pages"), LSMProfile: c.String("lsm-profile"), LSMMountContext: c.String("lsm-mount-context"),
 		ManageCgroups: true,
 	}}
+	if c.String("image-path") == "" {
+		return nil, errors.New("--image-path: the path is empty")
+	}
 	var err error
 	if o.ImageDir, err = filepath.Abs(c.String("image-path")); err != nil {
 		return nil, err
