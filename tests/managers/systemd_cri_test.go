@@ -146,7 +146,7 @@ var criCases = []struct {
 		u := k.unit(id)
 		k.equal("unit", u.name, "cri-containerd-"+id+".scope")
 		k.equal("cgroup", filepath.Dir(u.dir), "/sys/fs/cgroup"+podSlicePath)
-		u.keeps(memoryLimit(64<<20), cpuLimit(50))
+		u.has(memoryLimit(64<<20), cpuLimit(50))
 		_, err := k.UpdateContainerResources(k.Context(), &cri.UpdateContainerResourcesRequest{ContainerId: id, Linux: podResources(32<<20, 25)})
 		k.ok(err)
 		u.keeps(memoryLimit(32<<20), cpuLimit(25))

@@ -13,7 +13,7 @@ import (
 // TestSystemdDocker drives a dockerd that has systemd make the cgroups.
 func TestSystemdDocker(t *testing.T) { systemdDocker(t, dockerSystemdCases) }
 
-// TestSystemdDockerLife has units come and go.
+// TestSystemdDockerLife has devices that a reload keeps, and units that come and go.
 func TestSystemdDockerLife(t *testing.T) { systemdDocker(t, dockerSystemdLifeCases) }
 
 // TestSystemdDockerLimits runs the limits' cases of the other driver.
@@ -40,13 +40,16 @@ var dockerSystemdCases = []dockerCase{
 		u := c.unit()
 		c.equal("unit", u.name, "docker-"+c.inspect("{{.Id}}")+".scope")
 		c.equal("where", u.show(c.T, u.name, "Slice", "ActiveState"), "Slice=system.slice\nActiveState=active")
-		u.keeps(memoryLimit(64<<20), cpuLimit(50), pidsLimit(40), cpusLimit("1"))
+		u.has(memoryLimit(64<<20), cpuLimit(50), pidsLimit(40), cpusLimit("1"))
 		c.docker("update", "--memory", "32m", "--memory-swap", "32m", "--cpus", "0.25", "--pids-limit", "30", "--cpuset-cpus", "0", c.id).succeed(c.T)
 		u.keeps(memoryLimit(32<<20), cpuLimit(25), pidsLimit(30), cpusLimit("0"))
 		c.contains("stats", c.docker("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", c.id).succeed(c.T), "/ 32MiB 1")
 		c.remove(c.id)
 		u.isGone()
 	}},
+}
+
+var dockerSystemdLifeCases = []dockerCase{
 	{"Devices", func(c *docker) {
 		c.detach(`exec sleep 1000`, "--device", "/dev/fuse:/dev/given:r", "--device-cgroup-rule", "c 10:200 rwm")
 		u := c.unit()
@@ -58,9 +61,6 @@ var dockerSystemdCases = []dockerCase{
 			u.systemctl("daemon-reload").succeed(c.T)
 		}
 	}},
-}
-
-var dockerSystemdLifeCases = []dockerCase{
 	{"Slice", func(c *docker) {
 		c.Cleanup(func() { host.systemctl("stop", "hive.slice").succeed(c.T) }) // systemd keeps slices
 		c.detach(`exec sleep 1000`, "--cgroup-parent", "hive-combs.slice")

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +15,12 @@ func TestSystemdPodman(t *testing.T) { systemdPodman(t, podmanSystemdCases) }
 
 // TestSystemdPodmanLimits runs the limits' cases of the other cgroup manager.
 func TestSystemdPodmanLimits(t *testing.T) {
+	others := []string{
+		"CgroupParent", // is a path there
+		"Stats",        // of which Podman 4.3 counts hardly any memory on cgroup v2, with any runtime
+	}
 	systemdPodman(t, slices.DeleteFunc(slices.Clone(podmanLimitCases), func(c podmanCase) bool {
-		return c.name == "CgroupParent" // is a path there
+		return slices.Contains(others, c.name)
 	}))
 }
 
@@ -57,6 +60,7 @@ func podmanSystemdConfiguration() string {
 [engine]
 runtime = %q
 runtime_supports_json = ["crun", "runc", %[1]q]
+runtime_supports_nocgroup = ["crun", %[1]q]
 infra_image = %[3]q
 events_logger = "file"
 
@@ -96,7 +100,8 @@ var podmanSystemdCases = []podmanCase{
 		u := c.unit(host)
 		c.equal("unit", u.name, "libpod-"+c.inspect("{{.Id}}")+".scope")
 		c.equal("where", u.show(c.T, u.name, "Slice", "ActiveState"), "Slice=machine.slice\nActiveState=active")
-		u.keeps(append(podmanLimits, cpusLimit("1"))...)
+		c.contains("stats", c.podman("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", c.id).succeed(c.T), "/ 67.11MB 1")
+		u.has(append(podmanLimits, cpusLimit("1"))...)
 		c.podman("update", "--memory", "32m", "--cpus", "0.25", "--cpuset-cpus", "0", c.id).succeed(c.T)
 		u.keeps(memoryLimit(32<<20), cpuLimit(25), pidsLimit(40), cpusLimit("0"))
 		c.podman("pause", c.id).succeed(c.T)
@@ -125,14 +130,9 @@ var podmanSystemdCases = []podmanCase{
 		u.isGone()
 	}},
 	{"OutOfMemory", func(c *podman) {
-		call := c.podman("run", "--name", c.id, "--memory", "16m", busyboxImage, "sh", "-c", `x=x; while :; do x=$x$x; done`)
-		call.dir = tempDir(c.T)
-		c.Cleanup(func() { c.remove(c.id) })
-		if res := call.run(c.T); res.code != 137 {
+		if res := c.scriptCall(`x=x; while :; do x=$x$x; done`, "--memory", "16m").run(c.T); res.code != 137 {
 			c.Errorf("exit code %d, want 137: %+v", res.code, res)
 		}
-		// conmon 2.1.6 leaves its note where Podman was called, and not where Podman looks.
-		eventually(c.T, "conmon notes it", func() bool { _, err := os.Stat(filepath.Join(call.dir, "oom")); return err == nil })
 	}},
 }
 
@@ -171,11 +171,13 @@ func TestSystemdPodmanRootless(t *testing.T) {
 	p.podman("run", "--rm", busyboxImage, "true").succeed(t) // makes the slice
 	for _, c := range podmanSystemdRootlessCases(user) {
 		testCase(t, c.name, nil, func(t *testing.T) {
-			units := user.units(t)
-			c.run(newPodman(t, p))
+			before := user.units(t)
 			t.Cleanup(func() {
-				checks{t}.equal("the user's units", strings.Join(user.units(t), "\n"), strings.Join(units, "\n"))
+				eventually(t, "the user's units are gone", func() bool {
+					return !slices.ContainsFunc(user.units(t), func(unit string) bool { return !slices.Contains(before, unit) })
+				})
 			})
+			c.run(newPodman(t, p))
 		})
 	}
 }
