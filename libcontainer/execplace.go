@@ -14,9 +14,10 @@ import (
 )
 
 // How a process of exec comes to where init is. Only the next process is in a joined pid namespace, so that the player
-// forks. It forks straight into the v2 cgroup while it is itself outside of everything: a pids.max with room for one
-// more is enough, and the kernel asks the forker for the right to write there, which behind the container's user and
-// cgroup namespaces it would not have.
+// forks. It forks straight into the v2 cgroup while it is itself outside of that: a pids.max with room for one more is
+// enough, and the kernel asks the forker for the right to write there, which behind the container's user and cgroup
+// namespaces it would not have. All other namespaces are joined before: from the moment at which the container's
+// processes see the new one, those with CAP_SYS_PTRACE can follow /proc/PID/root.
 
 // entry is the way in.
 type entry struct {
@@ -28,7 +29,7 @@ type entry struct {
 }
 
 // designEntry decides on the way. An unprivileged caller has the right to join anything but together with the user
-// namespace; that leaves the cgroup namespace for later.
+// namespace; that leaves only the cgroup namespace for later.
 func (e *execution) designEntry() error {
 	group, err := e.cgroupsOfExec()
 	if err != nil {
@@ -39,9 +40,12 @@ func (e *execution) designEntry() error {
 	if all&unix.CLONE_NEWPID == 0 && group.V2Dir() == "" && e.initialAffinity() == "" {
 		return nil
 	}
-	e.entry.forks, e.entry.first = true, all&unix.CLONE_NEWPID
-	if !e.rights.admin && e.entry.first != 0 {
+	e.entry.forks = true
+	if all&unix.CLONE_NEWPID != 0 {
 		e.entry.first = all &^ unix.CLONE_NEWCGROUP
+		if e.rights.admin {
+			e.entry.first &^= unix.CLONE_NEWUSER
+		}
 	}
 	e.entry.rest = all &^ e.entry.first
 	return nil

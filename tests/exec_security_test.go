@@ -56,6 +56,29 @@ func TestExecLabels(t *testing.T) {
 	c.delete("--force")
 }
 
+// NS-03: whoever enters a container is in its mount namespace before the container's processes can see it. Those
+// with CAP_SYS_PTRACE could otherwise reach the host through the root of its directory in /proc.
+func TestExecBringsNoHostRoot(t *testing.T) {
+	r := newRuntime(t)
+	mark := filepath.Join(tempDir(t), "host")
+	writeFile(t, mark, "")
+	const execs = 8 // each has the next pid
+	pids := ""
+	for i := range execs {
+		pids += " " + itoa(2+i)
+	}
+	watch := "echo ready; while :; do for p in" + pids + "; do [ -e /proc/$p/root" + mark + " ] && echo $p has the root of the host; done; done"
+	for _, edits := range [][]edit{nil, {namespace(specs.CgroupNamespace, "")}} {
+		c := r.runDetached(newBundle(t, append(edits, capabilities("CAP_SYS_PTRACE"), args("/bin/sh", "-c", watch))...))
+		eventually(t, "watching", func() bool { return strings.HasPrefix(c.made.later(t), "ready\n") })
+		for range execs {
+			r.ok("exec", c.id, "/bin/true")
+		}
+		wantLines(t, c.made.later(t), "ready")
+		c.delete("--force")
+	}
+}
+
 // SEC-24 SEC-11 CPS-05 CPS-07: exec is below the same filter, and its agent gets a listener of its own.
 func TestExecSeccompNotify(t *testing.T) {
 	for name, more := range map[string]edit{"no_new_privs": noNewPrivileges(true), "privileges": noNewPrivileges(false)} {
