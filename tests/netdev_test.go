@@ -53,10 +53,12 @@ func (n network) sh(script string) string {
 	return out.String()
 }
 
-// look is what iproute2 tells of devices, addresses and routes, but for how long they are to last.
+// look is what iproute2 tells of devices, addresses and routes, but for how long they are to last, and for nexthop
+// objects, which go with their device.
 func (n network) look() string {
 	n.t.Helper()
-	return lifetime.ReplaceAllString(n.sh("ip addr; ip link; ip route show table all | sort"), "some time")
+	text := n.sh("ip addr; ip link; ip route show table all | sed 's/nhid [0-9]* //' | sort")
+	return lifetime.ReplaceAllString(text, "some time")
 }
 
 var lifetime = regexp.MustCompile(`\d+sec`)
@@ -197,11 +199,11 @@ func TestNetDeviceNames(t *testing.T) {
 	if res := r.do("plan", "--bundle", newBundle(t, join, netDevices("a0", "eth%d", "a3", "")).dir); !strings.Contains(res.stdout, "  move  a0 → eth%d\n  move  a3 → a3\n") {
 		t.Errorf("plan: %s%s", res.stdout, res.stderr)
 	}
-	c := host.create(r, newBundle(t, join, netDevices("a0", "eth%d", "a1", "", "a2", "eth%d", "a3", "new")))
+	c := host.create(r, newBundle(t, join, netDevices("a0", "eth%d", "a1", "", "a2", "eth%d", "a3", "eth1")))
 	host.wantDevices("lo")
-	pod.wantDevices("a1", "a2", "a3", "eth0", "eth1", "eth2", "lo", "new", "x")
+	pod.wantDevices("a1", "a2", "a3", "eth0", "eth1", "eth2", "eth3", "lo", "x")
 	c.delete()
-	pod.wantDevices("a1", "a2", "a3", "eth0", "eth1", "eth2", "lo", "new", "x")
+	pod.wantDevices("a1", "a2", "a3", "eth0", "eth1", "eth2", "eth3", "lo", "x")
 }
 
 // NETD-01 NETD-03 NETD-04 NETD-11 NETD-12: what cannot be moved is left alone, and so is the rest.
@@ -220,7 +222,7 @@ func TestNetDeviceRefused(t *testing.T) {
 		{[]edit{join, netDevices("a0", "eth2", "b0", "eth1")}, []string{"linux.netDevices: b0:", "has a device eth1 already"}},
 		{[]edit{join, netDevices("a0", "eth2", "b0", "second-name")}, []string{"linux.netDevices: b0:", "has a device second-name already"}},
 		{[]edit{netDevices("a0", "", "br0", "")}, []string{"linux.netDevices: br0:"}},
-		{[]edit{netDevices("a0", "x", "uplink", "y")}, []string{"linux.netDevices: a0:"}},
+		{[]edit{netDevices("a0", "x", "uplink", "y")}, []string{"linux.netDevices: uplink: another entry names the same device"}},
 		{[]edit{netDevices("a0", "x%dy%d")}, []string{"linux.netDevices.a0.name"}},
 		{[]edit{namespace(specs.NetworkNamespace, procPath(host.pid, "ns/net")), netDevices("a0", "x")}, []string{"linux.namespaces[", "runtime's own network namespace", "linux.netDevices"}},
 		{[]edit{without(specs.NetworkNamespace), netDevices("a0", "x")}, []string{"linux.netDevices: moving devices needs a network namespace"}},
@@ -244,6 +246,11 @@ ip route add 10.6.0.0/16 dev a0 scope link src 10.1.0.2
 ip route add 10.5.0.0/16 dev e0 scope link src 10.1.0.1
 ip -6 route add 2001:db8:9::/48 dev a0
 ip -6 route add default via 2001:db8:9::1 dev a0 metric 30
+ip -6 route add 2001:db8:a::/48 dev a0 expires 3000
+ip route add 10.4.0.0/16 nexthop via 10.1.0.9 dev a0 weight 2 nexthop dev e0
+ip -6 route add 2001:db8:b::/48 nexthop via 2001:db8:9::1 dev a0 nexthop via 2001:db8:2::9 dev e0
+ip nexthop add id 7 via 10.1.0.9 dev a0
+ip route add 10.10.0.0/16 nhid 7
 `)
 	pod := newNetwork(t, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link add x type veth peer name y")
 	all := netDevices("a0", "eth%d", "b0", "eth%d", "d0", "eth%d", "e0", "eth%d")

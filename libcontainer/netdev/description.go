@@ -36,14 +36,6 @@ func (d description) find(attribute uint16) []byte {
 	return nil
 }
 
-// index reads an attribute that holds one; 0 means that it is not there.
-func (d description) index(attribute uint16) int {
-	if v := d.find(attribute); len(v) >= 4 {
-		return int(binary.NativeEndian.Uint32(v))
-	}
-	return 0
-}
-
 // Len is the length of Serialize's result.
 func (d description) Len() int { return len(d.Serialize()) }
 
@@ -76,9 +68,13 @@ func (d description) String() string {
 	return text
 }
 
-// add makes what is described.
+// add makes what is described, if it is not there.
 func (c *conn) add(d description) error {
-	return c.change(d.kind, unix.NLM_F_CREATE|unix.NLM_F_EXCL, d)
+	unless := unix.NLM_F_EXCL
+	if d.partial() {
+		unless = unix.NLM_F_REPLACE
+	}
+	return c.change(d.kind, unix.NLM_F_CREATE|unless, d)
 }
 
 // addresses lists those of a device, of every family, in an order in which adding them gives the same list again: the
@@ -97,34 +93,6 @@ func (c *conn) addresses(index int) ([]description, error) {
 	}
 	slices.Reverse(v6)
 	return append(all, v6...), err
-}
-
-// routes lists those that lead through a device and that the kernel does not make by itself, first those that others
-// need to reach their gateways.
-func (c *conn) routes(index int) ([]description, error) {
-	var direct, others []description
-	for _, family := range [...]int{unix.AF_INET, unix.AF_INET6} {
-		which := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family)}}
-		all, err := c.list(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg, which, number(unix.RTA_OIF, index))
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range all {
-			const protocol, flags = 5, 8 // in struct rtmsg
-			if r.header[protocol] == unix.RTPROT_KERNEL || r.index(unix.RTA_OIF) != index {
-				continue
-			}
-			// Those that tell of the link's state are no input.
-			e := binary.NativeEndian
-			e.PutUint32(r.header[flags:], e.Uint32(r.header[flags:])&unix.RTNH_F_ONLINK)
-			if r.find(unix.RTA_GATEWAY) == nil && r.find(unix.RTA_VIA) == nil {
-				direct = append(direct, r)
-			} else {
-				others = append(others, r)
-			}
-		}
-	}
-	return append(direct, others...), nil
 }
 
 func (c *conn) list(get, kind, headerSize int, which ...nl.NetlinkRequestData) ([]description, error) {

@@ -82,7 +82,15 @@ func (m *Moved) open() error {
 }
 
 func (m *Moved) checkAll(devices map[string]specs.LinuxNetDevice) error {
+	var named, templates []string // a template takes what others leave of the names
 	for _, key := range slices.Sorted(maps.Keys(devices)) {
+		if template(devices[key].Name) {
+			templates = append(templates, key)
+		} else {
+			named = append(named, key)
+		}
+	}
+	for _, key := range append(named, templates...) {
 		if err := m.check(key, devices[key].Name); err != nil {
 			return about(key, err)
 		}
@@ -101,6 +109,9 @@ func (m *Moved) check(key, name string) error {
 	}
 	if l.immutable {
 		return errors.New("a device of its kind cannot change its network namespace")
+	}
+	if slices.ContainsFunc(m.devices, func(d *device) bool { return d.index == l.index }) {
+		return errors.New("another entry names the same device")
 	}
 	if name == "" {
 		name = l.name // not the key, which may be an alternative name
@@ -197,7 +208,8 @@ func (m *Moved) settle(d *device) error {
 }
 
 // Return brings all devices back to the host, with what they had there, the last one first. What else the host had
-// tied to them, such as queueing disciplines and the settings of a bridge's port, the kernel has dropped for good.
+// tied to them, such as queueing disciplines, nexthop objects and the settings of a bridge's port, the kernel has
+// dropped for good.
 func (m *Moved) Return() error {
 	if !slices.ContainsFunc(m.devices, (*device).away) {
 		return nil
