@@ -112,8 +112,11 @@ func (c *Container) StateDir() string { return c.dir.path }
 
 // Status derives where the container stands.
 func (c *Container) Status() Status {
-	if !c.complete && c.dir.lock == nil && c.dir.busy() {
-		return Creating
+	if !c.complete && c.dir.lock == nil {
+		if c.dir.busy() {
+			return Creating
+		}
+		c.refresh() // its create may have ended since it was found
 	}
 	if !c.complete || !c.state.Init.Alive() {
 		return Stopped
@@ -125,6 +128,13 @@ func (c *Container) Status() Status {
 		return Paused
 	}
 	return Running
+}
+
+// refresh reads the state again, unless another container has the id by now.
+func (c *Container) refresh() {
+	if s, complete, err := c.dir.read(); err == nil && s.Created.Equal(c.state.Created) {
+		c.state, c.complete = s, complete
+	}
 }
 
 // OCI returns the state in the specification's form (runtime.md#state). The pid is 0 unless the container has a

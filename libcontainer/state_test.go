@@ -298,6 +298,35 @@ func TestAbandonedJournal(t *testing.T) {
 	}
 }
 
+// ST-11: a container that is found while it is being created, and looked at right after, is not taken for a dead one.
+func TestCreatedSinceFound(t *testing.T) {
+	root := t.TempDir()
+	d, err := makeStateDir(root, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &State{ID: "one", Bundle: "/b", Created: time.Unix(1, 0)}
+	if err := d.writeState(journalFile, s); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Load(root, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := readStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Init = Process{Pid: os.Getpid(), Start: self.start}
+	if err := d.writeState(stateFile, s); err != nil {
+		t.Fatal(err)
+	}
+	d.release()
+	if got := found.OCI(); string(got.Status) != string(Running) || got.Pid != os.Getpid() {
+		t.Errorf("it is %s with pid %d, want running with %d", got.Status, got.Pid, os.Getpid())
+	}
+}
+
 // Who deletes a container that he has known for long spares another one that has got its id meanwhile.
 func TestDeleteSparesSuccessor(t *testing.T) {
 	root := t.TempDir()
