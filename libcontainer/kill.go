@@ -62,6 +62,11 @@ func (c *Container) signal(sig unix.Signal) error {
 // first, as all peers do; with force a running one too, and an id that does not exist is no error. Without, it is
 // ErrNotExist.
 func Delete(root, id string, force bool, opts ...Option) error {
+	if force { // a start that has the lock may be waiting for an init that does not go on
+		if c, err := Load(root, id); err == nil && c.complete {
+			_ = c.signal(unix.SIGKILL) // destroy does it again, and says why it cannot
+		}
+	}
 	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		if force && errors.Is(err, ErrNotExist) {

@@ -58,7 +58,7 @@ func (v verdict) await(ctx context.Context) error {
 	}
 }
 
-var errDiedInExec = errors.New("the container's process died in execve: killed by its own seccomp filter, or for lack of memory")
+var errDiedInExec = errors.New("the container's process died in execve: killed by its own seccomp filter, for lack of memory, or by somebody's SIGKILL")
 
 // refused explains the answer of the phase that was let go.
 func (v verdict) refused(answer []byte) error {

@@ -109,6 +109,22 @@ func TestDeleteKills(t *testing.T) {
 	}
 }
 
+// OPD-07: a start that waits for an init that does not go on is no reason to wait for it, too.
+func TestDeleteForceDuringStart(t *testing.T) {
+	r := newRuntime(t)
+	c := r.create(newBundle(t))
+	if err := unix.Kill(c.pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	started := r.start(call{args: []string{"start", c.id}})
+	eventually(t, "started", func() bool { return r.state(c.id).Status == "running" })
+	r.ok("delete", "--force", c.id)
+	if res, err := started(); err != nil || res.code != 1 || !strings.Contains(res.stderr, "SIGKILL") {
+		t.Errorf("start: exit %d, %s, %v", res.code, res.stderr, err)
+	}
+	r.fails("does not exist", "state", c.id)
+}
+
 // OPD-08: a state that cannot be read is no reason to stay.
 func TestDeleteForceBrokenState(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "null": "null", "cut": `{"id":`} {
