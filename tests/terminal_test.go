@@ -118,6 +118,25 @@ func TestForegroundTerminal(t *testing.T) {
 	}
 }
 
+// A shell's background job stops where it needs the terminal, and goes on in the foreground.
+func TestTerminalInBackground(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, terminal("echo here; exit 3"))
+	line := append([]string{r.binary, "--root", r.root}, r.runLine(b)...)
+	master, slave := newPty(t)
+	cmd := exec.Command("sh", append([]string{"-mc", `"$@" & wait $!; echo "job: $?"; fg; exit $?`, "shell"}, line...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := startChild(cmd); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, master, "job: "+strconv.Itoa(128+int(unix.SIGTTOU))+"\n")
+	readUntil(t, master, "here\n")
+	if _ = waitChild(cmd); cmd.ProcessState.ExitCode() != 3 {
+		t.Errorf("exit %d, want 3", cmd.ProcessState.ExitCode())
+	}
+}
+
 // What skep has done to the user's terminal is undone, whether the program ends or skep fails.
 func TestTerminalIsGivenBack(t *testing.T) {
 	r := newRuntime(t)

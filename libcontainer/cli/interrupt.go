@@ -62,7 +62,7 @@ func (i *interruption) watch() {
 			i.cancel(err)
 			return
 		case interrupts(sig):
-			leaveSignals() // the next one ends skep at once
+			leaveSignals(interrupting()...) // the next one ends skep at once
 			i.cancel(fmt.Errorf("interrupted by %s", unix.SignalName(sig)))
 			return
 		}

@@ -73,7 +73,7 @@ func (a *app) supervise(c *cli.Context, start func(context.Context, ...libcontai
 		return errors.Join(err, container.Delete())
 	}
 	container.DrainNotify()
-	leaveSignals()
+	leaveSignals(interrupting()...)
 	if !c.Bool("keep") {
 		if err := container.Delete(); err != nil {
 			a.log.warn(err.Error())

@@ -47,9 +47,9 @@ func caughtSignals() []byte {
 	return numbers
 }
 
-// leaveSignals gives the interrupting signals their default meaning back.
-func leaveSignals() {
-	for _, sig := range interrupting() {
+// leaveSignals gives signals their default meaning back.
+func leaveSignals(signals ...unix.Signal) {
+	for _, sig := range signals {
 		C.leave_signal(C.int(sig))
 	}
 }

@@ -32,6 +32,7 @@ func connect(master *os.File) (*terminal, error) {
 		master.Close()
 		return nil, err
 	}
+	leaveSignals(unix.SIGTTIN, unix.SIGTTOU) // in the background skep stops, as these ask for, rather than ask again and again
 	t := &terminal{user: user, master: master, drained: make(chan struct{})}
 	if err := t.raw(); err != nil {
 		t.close()
