@@ -39,6 +39,7 @@ type blueprint struct {
 	mounts   *rootfs.Plan
 	owners   *owners
 	rdt      *resctrl.Tree // nil without linux.intelRdt
+	reveal   []string      // see rootfs.Host.Revealing
 	process  process.Host
 	rights   rights
 	slack    uint64 // timer slack to be given back to the child, in nanoseconds; 0 leaves it
@@ -88,6 +89,9 @@ func design(ctx context.Context, bundle, id string, o *options) (*blueprint, err
 	}
 	if err == nil {
 		err = b.designRdt(o)
+	}
+	if err == nil && o.noPivot {
+		b.reveal, err = revealing()
 	}
 	if err == nil {
 		b.mounts, err = rootfs.Compile(b.spec, b.rootfsHost(o))
@@ -227,6 +231,7 @@ func (b *blueprint) rootfsHost(o *options) rootfs.Host {
 		Cgroups:    b.group.Paths(),
 		NoMounts:   !spec.MakesMounts(b.spec.Linux),
 		NoPivot:    o.noPivot,
+		Revealing:  b.reveal,
 
 		UserNamespace:  b.owners.open,
 		ForeignNetwork: b.foreignNetwork(),

@@ -93,7 +93,9 @@ func TestExample(t *testing.T) {
 		"example-v2": func(h *rootfs.Host, o *spec.ExampleOptions) {
 			h.Cgroups, o.CgroupNamespace = map[string]string{"": "/sys/fs/cgroup/web"}, true
 		},
-		"example-no-pivot": func(h *rootfs.Host, _ *spec.ExampleOptions) { h.NoPivot = true },
+		"example-no-pivot": func(h *rootfs.Host, _ *spec.ExampleOptions) {
+			h.NoPivot, h.Revealing = true, []string{"/sys", "/proc", "/srv/chroot/proc"}
+		},
 		"example-rootless": func(h *rootfs.Host, o *spec.ExampleOptions) {
 			h.Privileged, h.Cgroups, o.Rootless, o.UID, o.GID = false, nil, true, 1000, 1000
 		},

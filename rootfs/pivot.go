@@ -18,6 +18,7 @@ import (
 func (c *compiler) pivot() error {
 	c.masks()
 	if c.host.NoPivot {
+		c.withdraw()
 		c.phase.Add(plan.MoveRoot{})
 	} else {
 		c.phase.Add(plan.Pivot{})
@@ -35,6 +36,17 @@ func (c *compiler) pivot() error {
 	}
 	c.close()
 	return nil
+}
+
+// withdraw takes the mounts away that reveal what is masked. Below a root that is attached at its own path the
+// container's are in their place.
+func (c *compiler) withdraw() {
+	attached := c.attachPoint()
+	for _, point := range slices.Backward(c.host.Revealing) {
+		if attached == "/" || !below(point, []string{attached}) {
+			c.phase.Add(plan.Withdraw{Path: point})
+		}
+	}
 }
 
 // close lets go of the descriptors that nobody needs any more. A procfs for labels stays open for them.

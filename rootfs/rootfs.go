@@ -35,6 +35,10 @@ type Host struct {
 	NoMounts bool
 	// NoPivot asks for another way than pivot_root, which a host whose root is a ramfs refuses.
 	NoPivot bool
+	// Revealing are the host's mount points of procfs and sysfs, in the order of their mounting. NoPivot leaves the
+	// host's mounts in the container's mount namespace, and where a whole procfs is, however far out of sight, the
+	// kernel lets any user mount another one, without masks, in a user namespace.
+	Revealing []string
 
 	// IsDir tells whether a path of the host is a directory, following symlinks. The error says why nothing is
 	// there.

@@ -248,6 +248,20 @@ func TestNoPivot(t *testing.T) {
 	}
 }
 
+// PRP-07 PRP-08: nor do the host's mounts, which stay, let a user in the container mount a procfs or sysfs without masks.
+func TestNoPivotKeepsMasks(t *testing.T) {
+	r := newRuntime(t)
+	const look = `unshare -Urmpf sh -c "mount -t proc proc /home && cat /home/keys"; unshare -Urmn sh -c "mount -t sysfs sysfs /home && ls /home/firmware"`
+	for _, flags := range [][]string{nil, {"--no-pivot"}} {
+		for name, more := range map[string]edit{"host's": func(*specs.Spec) {}, "own user namespace": userNamespace()} {
+			b := newBundle(t, more, capabilities("CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP"), args("/bin/sh", "-c", "unshare -U true && echo made;"+look))
+			if res := r.run(b, flags...); res.stdout != "made\n" || strings.Count(res.stderr, "denied") != 2 {
+				t.Errorf("%q, %s: %q %s", flags, name, res.stdout, res.stderr)
+			}
+		}
+	}
+}
+
 // NS-03 PRP-06: nothing of the host's mounts is left inside.
 func TestMountTable(t *testing.T) {
 	r := newRuntime(t)

@@ -52,7 +52,7 @@ func everyStep() []Step {
 		Symlink{Target: "pts/ptmx", At: Real("/dev/ptmx"), Replace: true},
 		WriteFile{Name: "sys/net/ipv4/ip_forward", Value: "1"},
 		OpenPty{}, Export{PtyMaster}, CloneFile{From: PtySlave, Into: Mount}, UseTerminal{}, OwnStream{FD: 1, UID: 1000},
-		Close{[]Slot{Mask, Null}}, Pivot{}, MoveRoot{},
+		Close{[]Slot{Mask, Null}}, Pivot{}, Withdraw{"/proc"}, MoveRoot{},
 		Chdir{In("/work")}, Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: 1024, Hard: unix.RLIM_INFINITY, Name: "nofile"},
 		DropBounding{1<<5 | 1<<40}, SetIDs{UID: 1000, GID: 100, Groups: []uint32{7, 4294967294}}, SetIDs{UID: 1, GID: 2, KeepGroups: true},
 		RaiseCaps{1 << 21}, SetCaps{Effective: 1, Permitted: 1 | 1<<38, Inheritable: 2, Ambient: 1},

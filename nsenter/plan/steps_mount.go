@@ -297,6 +297,19 @@ func (Pivot) Lower(l *Lowering) {
 }
 func (Pivot) String() string { return "pivot to root" }
 
+// Withdraw takes a mount of the host's out of the child's mount namespace.
+type Withdraw struct{ Path string }
+
+// Lower covers it where it cannot be unmounted: a user namespace has it locked. What is no mount point any more has gone
+// with the mount that it was on.
+func (s Withdraw) Lower(l *Lowering) {
+	path := l.String(s.Path)
+	gone := l.Call(unix.SYS_UMOUNT2, path, Imm(unix.MNT_DETACH)).Tolerate(unix.EINVAL, unix.EPERM)
+	l.Call(unix.SYS_MOUNT, l.String("tmpfs"), path, l.String("tmpfs"), Imm(unix.MS_RDONLY), Imm(0))
+	gone.SkipHere(0, unix.ENOENT)
+}
+func (s Withdraw) String() string { return "withdraw " + s.Path }
+
 // MoveRoot is --no-pivot: for hosts whose root is a ramfs, which pivot_root refuses.
 type MoveRoot struct{}
 
