@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -270,4 +271,26 @@ ip route add 10.10.0.0/16 nhid 7
 		host.refuse(r, newBundle(t, test.edits...), test.want...)
 		pod.wantDevices("lo", "x", "y")
 	}
+}
+
+// NETD-11 OPD-08: a physical device outlives its namespace, and comes back from there under the name that it had, or
+// another one. A veth that is moved by hand stands for it.
+func TestNetDeviceRenamed(t *testing.T) {
+	r := newRuntime(t)
+	host := newNetwork(t, dressed+"ip route add default via 10.1.0.9")
+	pod := newNetwork(t, "")
+	before := host.look()
+	b := newBundle(t, namespace(specs.NetworkNamespace, procPath(pod.pid, "ns/net")), netDevices("a0", "eth0"))
+	addHooks(b, hookLists()[1], shHook("kill -KILL $PPID"))
+	id := r.id()
+	if res := r.call(call{wrap: host.inside(), args: []string{"create", "--bundle", b.dir, id}}); res.code == 0 {
+		t.Fatal("create was not killed")
+	}
+	pod.sh("ip link set eth0 down; ip link set eth0 name dev7 netns " + strconv.Itoa(host.pid))
+	host.wantDevices("a1", "dev7", "lo")
+	res := r.call(call{wrap: host.inside(), args: []string{"delete", "--force", id}})
+	if res.code != 0 || res.stderr != "" {
+		t.Errorf("delete: exit %d, %s", res.code, res.stderr)
+	}
+	eventually(t, "the host's network is as it was", func() bool { return host.look() == before })
 }

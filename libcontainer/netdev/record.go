@@ -130,16 +130,28 @@ func (m *Moved) find(r *RecordedDevice) error {
 		return err
 	}
 	if d.there == 0 {
-		home, err := m.host.link(d.link.name)
-		if errors.Is(err, unix.ENODEV) || err == nil && home.index != d.index {
-			return errors.New("it has ended with the container's network namespace, or somebody else has moved it on")
-		}
-		if err != nil {
+		if err := m.host.recover(d.link); err != nil {
 			return err
 		}
 		d.bare = true
 	}
 	m.devices = append(m.devices, d)
+	return nil
+}
+
+// recover finds a device that is on the host, and gives it its name back. The kernel brings a physical one home when its
+// namespace ends, but under the name that it has come to have, or another one.
+func (c *conn) recover(was link) error {
+	home, err := c.linkAt(was.index)
+	if errors.Is(err, unix.ENODEV) || err == nil && home.name != was.name && home.up {
+		return errors.New("it has ended with the container's network namespace, or somebody else has taken it on")
+	}
+	if err != nil || home.name == was.name {
+		return err
+	}
+	if err := c.rename(was.index, was.name); err != nil {
+		return fmt.Errorf("it is on the host as %s: rename it: %w", home.name, err)
+	}
 	return nil
 }
 
