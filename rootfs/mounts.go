@@ -87,6 +87,7 @@ func (c *compiler) mount(m *mount) error {
 	if m.at.Name == "/dev" {
 		c.devBound, c.devReadonly = o.Bind, ""
 	}
+	c.note(m)
 	switch {
 	case o.Bind:
 		return c.bind(m)

@@ -58,6 +58,9 @@ func (c *compiler) close() {
 	if len(c.linux.MaskedPaths) > 0 {
 		slots = append(slots, plan.Mask, plan.Null)
 	}
+	if c.looked {
+		slots = append(slots, plan.Mount)
+	}
 	if len(slots) > 0 {
 		c.phase.Add(plan.Close{Slots: slots})
 	}
@@ -104,7 +107,7 @@ func (c *compiler) readonlyPaths() {
 			c.add(item, plan.SetAttr{Mount: plan.Root, Set: unix.MOUNT_ATTR_RDONLY, Recursive: true})
 			continue
 		}
-		c.add(item, plan.Protect{At: plan.In(name)})
+		c.add(item, plan.Protect{At: c.lookup(item, name)})
 	}
 }
 
@@ -114,7 +117,7 @@ func (c *compiler) maskedPaths() error {
 		if name = path.Clean(name); name == "/" {
 			return fmt.Errorf("%s: nothing would be left", item)
 		}
-		c.add(item, plan.Hide{At: plan.In(name)})
+		c.add(item, plan.Hide{At: c.lookup(item, name)})
 	}
 	return nil
 }

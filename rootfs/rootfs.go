@@ -113,6 +113,10 @@ type compiler struct {
 
 	devBound    bool   // /dev is a bind mount: its owner says what is in it
 	devReadonly string // the item that makes /dev read-only once it is filled
+
+	kernel [2]bool // which of kernelFilesystems are at their places
+	found  string  // which of them the slot Mount holds, as it is by now; empty for none
+	looked bool    // the slot holds one of them
 }
 
 // add appends steps that belong to an item of the configuration.

@@ -188,31 +188,71 @@ func TestRacingDirectories(t *testing.T) {
 	b.write("work/tmp/file", "", 0o644)
 	b.write("work/masked", "", 0o644)
 	b.write("work/readonly/file", "", 0o644)
-	var stop atomic.Bool
-	var swaps atomic.Int64
-	done := make(chan error)
-	pairs := []string{"dev", "work"}
-	for _, name := range pairs {
+	for _, name := range []string{"dev", "work"} {
 		b.link(tr.dir, "other-"+name)
-		go func() {
-			var err error
-			for ; err == nil && !stop.Load(); swaps.Add(1) {
-				err = unix.Renameat2(unix.AT_FDCWD, filepath.Join(b.rootfs, name), unix.AT_FDCWD, filepath.Join(b.rootfs, "other-"+name), unix.RENAME_EXCHANGE)
-			}
-			done <- err
-		}()
+		defer swap(t, filepath.Join(b.rootfs, name), filepath.Join(b.rootfs, "other-"+name))()
 	}
 	for range 25 {
 		r.run(b) // it may fail; where it went is the question
 	}
-	stop.Store(true)
-	for range pairs {
-		if err := <-done; err != nil {
-			t.Error(err)
+	tr.check()
+}
+
+// swap exchanges two names all the time, until it is stopped.
+func swap(t *testing.T, one, other string) (stop func()) {
+	var stopped atomic.Bool
+	done := make(chan error)
+	swaps := 0
+	go func() {
+		var err error
+		for ; err == nil && !stopped.Load(); swaps++ {
+			err = unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
+		}
+		done <- err
+	}()
+	return func() {
+		stopped.Store(true)
+		if err := <-done; err != nil || swaps < 100 {
+			t.Errorf("only %d swaps of %s, nothing was tried: %v", swaps, one, err)
 		}
 	}
-	if swaps.Load() < 100 {
-		t.Errorf("only %d swaps: nothing was tried", swaps.Load())
+}
+
+// PRP-08 PRP-12: CVE-2025-31133, while the runtime masks paths, somebody swaps /proc and /sys for empty directories. A
+// container has all its masks, or does not come to be.
+func TestRacingMasks(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/sh", "-c", "for p in /proc /other-proc; do [ -e $p/self ] && cat $p/self/mountinfo && exit; done"), linux(func(l *specs.Linux) {
+		l.ReadonlyPaths = append(l.ReadonlyPaths, "/sys/kernel")
+	}))
+	want := mountKinds(r.output(b))
+	for _, name := range []string{"proc", "sys"} {
+		if err := os.Mkdir(filepath.Join(b.rootfs, "other-"+name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		defer swap(t, filepath.Join(b.rootfs, name), filepath.Join(b.rootfs, "other-"+name))()
 	}
-	tr.check()
+	made := 0
+	for range 20 {
+		res := r.run(b)
+		if res.code != 0 || res.stdout == "" { // or /proc was away when the program looked for it
+			continue
+		}
+		made++
+		if got := mountKinds(res.stdout); !slices.Equal(got, want) {
+			t.Errorf("the container has the mounts\n%q\nnot\n%q", got, want)
+		}
+	}
+	if made == 0 {
+		t.Error("no container was made: nothing was tried")
+	}
+}
+
+// mountKinds lists what is mounted, wherever it is.
+func mountKinds(table string) (kinds []string) {
+	for _, m := range parseMounts(table) {
+		kinds = append(kinds, m.fstype+" "+m.root+" "+m.options)
+	}
+	slices.Sort(kinds)
+	return kinds
 }

@@ -4,10 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -161,27 +158,15 @@ func TestRacingNeighbour(t *testing.T) {
 	b.write("a/masked/keep", "", 0o644)
 	b.link(outside, "other")
 	b.write(outside+"/masked/keep", "", 0o644) // the same path inside
-	var stop atomic.Bool
-	var swaps atomic.Int64
-	done := make(chan error)
-	go func() {
-		var err error
-		for ; err == nil && !stop.Load(); swaps.Add(1) {
-			err = unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
-		}
-		done <- err
-	}()
+	stop := swap(t, a, other)
 	made := 0
 	for range 25 {
 		if r.run(b).code == 0 { // it may fail; where it went is the question
 			made++
 		}
 	}
-	stop.Store(true)
-	t.Logf("%d made, %d swaps", made, swaps.Load())
-	if err := <-done; err != nil || swaps.Load() < 100 {
-		t.Fatalf("after %d swaps: %v", swaps.Load(), err)
-	}
+	stop()
+	t.Logf("%d made", made)
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 		t.Errorf("the host's directory now has %v; %v", entries, err)
 	}
