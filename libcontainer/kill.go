@@ -148,7 +148,10 @@ func (c *Container) end() error {
 		return err
 	}
 	const patience = 10 * time.Second
-	return awaitExit(fd, c.state.Init.Pid, patience)
+	if err := awaitExit(fd, c.state.Init.Pid, patience); err != nil {
+		return fmt.Errorf("%w: %s", err, c.stuck())
+	}
+	return nil
 }
 
 // awaitExit waits for the end of a process, which makes its pidfd readable.

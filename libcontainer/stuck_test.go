@@ -1,0 +1,43 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// OPD-07: what does not end is told with its reason.
+func TestStuck(t *testing.T) {
+	runtime.LockOSThread() // which is the tracer
+	defer runtime.UnlockOSThread()
+	for _, test := range []struct {
+		attributes syscall.SysProcAttr
+		want       string
+	}{
+		{syscall.SysProcAttr{Ptrace: true}, fmt.Sprintf(" (sleep) is traced by %d", os.Getpid())},
+		{syscall.SysProcAttr{}, " (sleep) "},
+	} {
+		pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{Sys: &test.attributes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &Container{state: &State{Init: Process{Pid: pid}}}
+		if got := c.stuck(); !strings.HasPrefix(got, fmt.Sprintf("%d%s", pid, test.want)) {
+			t.Errorf("%q, want %d%s", got, pid, test.want)
+		}
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != nil {
+			t.Error(err)
+		}
+		if got := c.stuck(); got != "" {
+			t.Errorf("gone: %q", got)
+		}
+	}
+}
