@@ -77,17 +77,19 @@ func (c *Container) checkpoint(ctx context.Context, o CheckpointOptions) error {
 		return err
 	}
 	o.Criu.LogFile = dumpLog
-	streams, err := c.streams()
+	// Before the dump: after it the container has ended, and its images without this, for lack of space, are worth nothing.
+	if err := c.noteNotifyDir(o.ImageDir); err != nil {
+		return err
+	}
+	noted, err := c.noteStreams(o.ImageDir)
+	defer os.Remove(noted)
 	if err != nil {
 		return err
 	}
 	if err := c.dump(ctx, &o, images, work); err != nil {
 		return criu.Explain(err, o.WorkDir, dumpLog)
 	}
-	if err := os.WriteFile(filepath.Join(o.ImageDir, descriptorsFile), streams, 0o600); err != nil {
-		return err
-	}
-	if err := c.noteNotifyDir(o.ImageDir); err != nil {
+	if err := os.Rename(noted, filepath.Join(o.ImageDir, descriptorsFile)); err != nil {
 		return err
 	}
 	if o.PreDump || o.Criu.LeaveRunning {
@@ -237,14 +239,20 @@ func mountAt(root int, path string) (uint64, error) {
 	return st.Mnt_id, nil
 }
 
-// streams notes what init's standard streams are: a pipe is replaced by another one when it is restored.
-func (c *Container) streams() ([]byte, error) {
+// noteStreams writes to a temporary file what init's standard streams are: a pipe is replaced by another one when it is
+// restored.
+func (c *Container) noteStreams(images string) (path string, err error) {
 	var names [3]string
 	for fd := range names {
 		// One that init has closed has no name, and needs none.
 		names[fd], _ = os.Readlink(procFile(c.state.Init.Pid, "fd/"+strconv.Itoa(fd)))
 	}
-	return json.Marshal(names)
+	raw, err := json.Marshal(names)
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(images, "."+descriptorsFile)
+	return path, os.WriteFile(path, raw, 0o600)
 }
 
 // dump has criu do it.

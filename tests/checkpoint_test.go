@@ -41,6 +41,30 @@ func TestCheckpointRefused(t *testing.T) {
 	r.fails("does not exist", "checkpoint", "--image-path", images, c.id)
 }
 
+// Images that fill the disk lack nothing of what skep adds to them: the container has ended by then.
+func TestCheckpointFillsDisk(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t))
+	dir := tempDir(t)
+	images := filepath.Join(dir, "images")
+	if err := os.Mkdir(images, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// What is to be criu writes until nothing more fits, and answers that the dump has succeeded.
+	writeFile(t, filepath.Join(dir, "criu"), "#!/bin/sh\n/bin/dd bs=64k count=1 <&3 >/dev/null 2>&1\n"+
+		"/bin/dd if=/dev/zero of="+images+"/fill 2>/dev/null\nprintf '\\010\\001\\020\\001' >&3\n")
+	if err := os.Chmod(filepath.Join(dir, "criu"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := "mount -t tmpfs -o size=64k none " + images + ` && "$@" && cat ` + images + "/descriptors.json"
+	res := r.succeed(call{wrap: []string{"unshare", "--mount", "/bin/sh", "-ec", script, "sh"},
+		env: []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, args: []string{"checkpoint", "--image-path", images, c.id}})
+	if !strings.HasPrefix(res.stdout, "[") {
+		t.Errorf("the streams are noted as %q", res.stdout)
+	}
+	r.fails("does not exist", "state", c.id)
+}
+
 // A restore that cannot be leaves nothing, cgroups included.
 func TestRestoreRefused(t *testing.T) {
 	r := newRuntime(t)
