@@ -183,7 +183,7 @@ func (m *mount) params() []string {
 		}
 	}
 	for _, option := range m.opt.Data {
-		params = append(params, strings.Split(option, ",")...)
+		params = append(params, strings.FieldsFunc(option, func(r rune) bool { return r == ',' })...)
 	}
 	return params
 }
@@ -191,7 +191,7 @@ func (m *mount) params() []string {
 // needsClassic tells what only mount(2) can do: strings that are too long for fsconfig(2), commas that a quote or
 // a backslash keeps from separating, and a flag that has no name.
 func (m *mount) needsClassic(params []string) bool {
-	return m.opt.Flags&unix.MS_I_VERSION != 0 ||
+	return m.opt.Flags&unix.MS_I_VERSION != 0 || len(m.Source) > fsconfigMax ||
 		slices.ContainsFunc(m.opt.Data, func(s string) bool { return strings.ContainsAny(s, `"\`) }) ||
 		slices.ContainsFunc(params, func(s string) bool {
 			_, value, _ := strings.Cut(s, "=")

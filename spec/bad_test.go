@@ -87,6 +87,8 @@ func TestBadProcess(t *testing.T) {
 		{"USR-03", `"process":{"cwd":"/","args":["a"],"user":{"uid":4,"gid":5,"umask":512}}`, is("process.user.umask: 512"), Options{}},
 		{"USR-05", `"process":{"cwd":"/","args":["a"],"user":{"uid":0,"gid":0,"additionalGids":[1]}},` + userNS(`"containerID":0,"hostID":1000,"size":1`),
 			is("process.user.additionalGids[0]: 1 is not mapped", "process.user.additionalGids: rootless"), Options{Rootless: true}},
+		{"USR-05", `"process":{"cwd":"/","args":["a"],"user":{"uid":0,"gid":0,"additionalGids":[` + strings.Repeat("7,", 65536) + `7]}}`,
+			is("process.user.additionalGids: 65537 groups"), Options{}},
 		{"USR-06", `"process":{"cwd":"/","args":["a"],"user":{"uid":4294967295,"gid":4294967295,"additionalGids":[4294967295]}}`,
 			is("process.user.uid: (-1)", "process.user.gid: (-1)", "process.user.additionalGids[0]: (-1)"), Options{}},
 		{"RLIM-01", proc(`"rlimits":[{"type":"RLIMIT_FOO","soft":1,"hard":1},{"type":"NOFILE","soft":1,"hard":1},{"soft":1,"hard":1}]`),

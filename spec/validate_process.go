@@ -9,6 +9,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// maxGroups is NGROUPS_MAX of the kernel.
+const maxGroups = 65536
+
 // noID is -1, which setuid(2) and its kin take for "leave as it is".
 const noID = math.MaxUint32
 
@@ -86,6 +89,9 @@ func (v *validator) env(where string, env []string) {
 func (v *validator) user(u *specs.User) {
 	v.id("process.user.uid", u.UID, v.linux.UIDMappings)
 	v.id("process.user.gid", u.GID, v.linux.GIDMappings)
+	if n := len(u.AdditionalGids); n > maxGroups {
+		v.problem("process.user.additionalGids", "%d groups are more than the kernel takes (%d)", n, maxGroups)
+	}
 	for i, gid := range u.AdditionalGids {
 		v.id(at("process.user.additionalGids", i), gid, v.linux.GIDMappings)
 	}

@@ -80,6 +80,21 @@ func TestLongOverlay(t *testing.T) {
 	}
 }
 
+// MNT-09 MNT-13: what mount(2) takes: commas that separate nothing, and a source of up to a path's length.
+func TestOddMountStrings(t *testing.T) {
+	r := newRuntime(t)
+	source := strings.Repeat("s", 1000)
+	for _, m := range []specs.Mount{
+		{Destination: "/x", Type: "tmpfs", Source: source, Options: []string{"size=64k", "mode=711"}},
+		{Destination: "/x", Type: "tmpfs", Source: "s", Options: []string{"size=64k,", ",mode=711,,uid=0"}},
+	} {
+		got := mustMountAt(t, r.sh("cat /proc/self/mountinfo", mounts(m)), "/x")
+		if got.source != m.Source || !has(got.super, "size=64k") || !has(got.super, "mode=711") {
+			t.Errorf("mounted %+v", got)
+		}
+	}
+}
+
 // MNT-01 MNT-20: of stacked mounts the last one counts.
 func TestStackedMounts(t *testing.T) {
 	r := newRuntime(t)
