@@ -114,8 +114,10 @@ const slots = 3
 func (m machine) qemuArgs(image, dir string, shared bool, shares []share) []string {
 	accel, cpu := "kvm", "max"
 	if m.accel == "tcg" {
-		// Without five-level page tables, and what is slow to emulate.
-		accel, cpu = "tcg,thread=multi,tb-size=512", "max,la57=off,-smap,-smep,-umip,-pku,-pcid,-erms,-fsrm"
+		// One thread for all processors: with one for each, QEMU 7.2 lets a processor run code that another is
+		// patching, as happens with the first CPU quota, and one kernel in some twenty dies of it. Without
+		// five-level page tables, and what is slow to emulate.
+		accel, cpu = "tcg,thread=single,tb-size=512", "max,la57=off,-smap,-smep,-umip,-pku,-pcid,-erms,-fsrm"
 	}
 	size := strconv.Itoa(m.memory) + "M"
 	args := []string{
