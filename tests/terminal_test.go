@@ -165,6 +165,29 @@ func TestTerminalIsGivenBack(t *testing.T) {
 	}
 }
 
+// The terminal is given back before poststop hooks run: a key ends the one that hangs.
+func TestTerminalDuringPoststop(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, terminal("echo done"))
+	out := filepath.Join(tempDir(t), "pid")
+	addHooks(b, hookLists()[5], shHook("echo $$ >"+out+"; exec sleep 1000"))
+	s := r.inTerminal(nil, nil, r.runLine(b)...)
+	readUntil(t, s.master, "done\n")
+	eventually(t, "the hook runs", func() bool { raw, _ := os.ReadFile(out); return len(raw) > 0 })
+	s.typeIn("\x03")
+	_ = waitChild(s.cmd)
+	if ended := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ended.Signal() != unix.SIGINT {
+		t.Errorf("skep has ended with %#x", ended)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Error(err)
+	}
+}
+
 // counter prints numbered lines, of 100 bytes with the newline: 100 MB of them.
 const (
 	counterLines  = 1_000_000

@@ -45,6 +45,7 @@ func (fg *foreground) wait(init int) (int, error) {
 				if fg.terminal != nil {
 					fg.terminal.drain(fg.nextSignal)
 				}
+				fg.close() // what follows can be interrupted, from the keyboard too
 				return status, nil
 			}
 		case sig == unix.SIGWINCH && fg.terminal != nil:
@@ -89,8 +90,10 @@ func reap(init int) (status int, ended bool) {
 	}
 }
 
+// close gives the user's terminal back. It may be called again.
 func (fg *foreground) close() {
 	if fg.terminal != nil {
 		fg.terminal.close()
+		fg.terminal = nil
 	}
 }
