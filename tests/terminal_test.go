@@ -165,26 +165,44 @@ func TestTerminalIsGivenBack(t *testing.T) {
 	}
 }
 
-// The terminal is given back before poststop hooks run: a key ends the one that hangs.
-func TestTerminalDuringPoststop(t *testing.T) {
-	r := newRuntime(t)
-	b := newBundle(t, terminal("echo done"))
-	out := filepath.Join(tempDir(t), "pid")
-	addHooks(b, hookLists()[5], shHook("echo $$ >"+out+"; exec sleep 1000"))
-	s := r.inTerminal(nil, nil, r.runLine(b)...)
-	readUntil(t, s.master, "done\n")
-	eventually(t, "the hook runs", func() bool { raw, _ := os.ReadFile(out); return len(raw) > 0 })
-	s.typeIn("\x03")
-	_ = waitChild(s.cmd)
-	if ended := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ended.Signal() != unix.SIGINT {
-		t.Errorf("skep has ended with %#x", ended)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		t.Error(err)
+// The terminal is the program's only while that runs: a key interrupts the hook that hangs before or after it.
+func TestTerminalDuringHooks(t *testing.T) {
+	for _, test := range []struct {
+		list int
+		want string
+	}{
+		{4, "interrupted by SIGINT"}, // poststart
+		{5, ""},                      // poststop: skep has nothing to undo any more, and ends by the signal
+	} {
+		l := hookLists()[test.list]
+		t.Run(l.name, func(t *testing.T) {
+			r := newRuntime(t)
+			b := newBundle(t, terminal("echo done"))
+			out := filepath.Join(tempDir(t), "pid")
+			addHooks(b, l, shHook("echo $$ >"+out+"; exec sleep 1000"))
+			s := r.inTerminal(nil, nil, r.runLine(b)...)
+			eventually(t, "the hook runs", func() bool { raw, _ := os.ReadFile(out); return len(raw) > 0 })
+			s.typeIn("\x03")
+			readUntil(t, s.master, test.want)
+			_ = waitChild(s.cmd)
+			ended := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+			if test.want != "" {
+				if ended.ExitStatus() != 1 {
+					t.Errorf("skep has ended with %#x", ended)
+				}
+				return
+			}
+			if ended.Signal() != unix.SIGINT {
+				t.Errorf("skep has ended with %#x", ended)
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, out)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -103,10 +103,14 @@ func (a *app) exec(c *cli.Context) error {
 	}
 	defer started.Release()
 	status, err := fg.wait(started.Pid())
-	if err == nil && status != 0 {
+	if err != nil {
+		started.Kill()
+		return err
+	}
+	if status != 0 {
 		return exitStatus(status)
 	}
-	return err
+	return nil
 }
 
 func (a *app) execOptions(c *cli.Context) ([]libcontainer.Option, error) {

@@ -30,6 +30,11 @@ func (fg *foreground) attach(master *os.File) error {
 // wait passes signals on to the container's init until it has ended, and returns its exit status: 128+n for one that
 // signal n ended. It needs no thread beside the calling one. The pid stays init's until it is reaped, here.
 func (fg *foreground) wait(init int) (int, error) {
+	if fg.terminal != nil {
+		if err := fg.terminal.begin(); err != nil {
+			return 0, err
+		}
+	}
 	early := fg.early
 	for {
 		var sig unix.Signal

@@ -16,7 +16,7 @@ import (
 type terminal struct {
 	user    console.Console
 	master  *os.File
-	drained chan struct{} // closed when all of the container's output is out
+	drained chan struct{} // closed when all of the container's output is out; nil until begin
 }
 
 var errNoTerminal = errors.New("process.terminal is true, but skep itself has no terminal: run it from one, " +
@@ -32,12 +32,17 @@ func connect(master *os.File) (*terminal, error) {
 		master.Close()
 		return nil, err
 	}
+	t := &terminal{user: user, master: master}
+	t.resize()
+	return t, nil
+}
+
+// begin lets the bytes go both ways, once the program runs: until then keys interrupt what skep does.
+func (t *terminal) begin() error {
 	leaveSignals(unix.SIGTTIN, unix.SIGTTOU) // in the background skep stops, as these ask for, rather than ask again and again
-	t := &terminal{user: user, master: master, drained: make(chan struct{})}
+	t.drained = make(chan struct{})
 	if err := t.raw(); err != nil {
-		t.close()
-		master.Close()
-		return nil, err
+		return err
 	}
 	t.resize()
 	// The reader of our output may go away: that ends the terminal and not skep, which has a container to remove.
@@ -45,7 +50,7 @@ func connect(master *os.File) (*terminal, error) {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	go func() { _, _ = io.Copy(t.master, os.Stdin) }()
 	go t.output()
-	return t, nil
+	return nil
 }
 
 // deadlined gives reads of a file deadlines, for which it has to be non-blocking before Go sees it.
@@ -167,4 +172,8 @@ func harmless(sig unix.Signal) bool {
 }
 
 // close gives the user's terminal back.
-func (t *terminal) close() { _ = t.user.Reset() }
+func (t *terminal) close() {
+	if t.drained != nil {
+		_ = t.user.Reset()
+	}
+}
