@@ -146,7 +146,10 @@ func (l *Listener) receive(ctx context.Context, pidfd int) ([]byte, error) {
 		case ended:
 			return nil, nil
 		}
-		const tick = 1000 // ms; only to notice that ctx has ended
+		tick := -1
+		if ctx.Done() != nil {
+			tick = 1000 // ms; to notice that it has ended
+		}
 		if _, err := unix.Poll(fds, tick); err != nil && err != unix.EINTR {
 			return nil, os.NewSyscallError("poll", err)
 		}
