@@ -273,6 +273,19 @@ ip route add 10.10.0.0/16 nhid 7
 	}
 }
 
+// NETD-06: what was nobody else's address on the host is to be bound to at once in the container.
+func TestNetDeviceAddressUsable(t *testing.T) {
+	r := newRuntime(t)
+	host := newNetwork(t, "ip link add a0 type veth peer name a1; ip link set a1 up; ip link set a0 up; ip addr add 2001:db8::1/64 dev a0")
+	c := host.create(r, newBundle(t, netDevices("a0", "")))
+	inside := network{t, c.pid}
+	if got := inside.sh("ip -6 -o addr show dev a0 scope global | cut -d' ' -f6-; ip -6 route show dev a0 2001:db8::/64"); !strings.HasPrefix(got,
+		"inet6 2001:db8::1/64 scope global \\ ") || !strings.Contains(got, "2001:db8::/64 proto kernel") {
+		t.Errorf("the address is %s", got)
+	}
+	c.delete()
+}
+
 // NETD-11 OPD-08: a physical device outlives its namespace, and comes back from there under the name that it had, or
 // another one. A veth that is moved by hand stands for it.
 func TestNetDeviceRenamed(t *testing.T) {

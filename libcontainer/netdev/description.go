@@ -36,6 +36,14 @@ func (d description) find(attribute uint16) []byte {
 	return nil
 }
 
+// with adds an attribute.
+func (d description) with(attribute uint16, value uint32) description {
+	a := syscall.NetlinkRouteAttr{Value: nl.Uint32Attr(value)}
+	a.Attr.Type = attribute
+	d.attributes = append(d.attributes, a)
+	return d
+}
+
 // Len is the length of Serialize's result.
 func (d description) Len() int { return len(d.Serialize()) }
 
@@ -128,6 +136,25 @@ func (d description) permanent() bool { return d.flags()&unix.IFA_F_PERMANENT !=
 // secondary of others.
 func (d description) temporary() bool {
 	return d.family() == unix.AF_INET6 && d.flags()&unix.IFA_F_TEMPORARY != 0
+}
+
+// assign adds an address. An IPv6 one that the device has had to itself on its link is not checked for another owner
+// once more: for a second or longer no program could bind to it. The flag that says so does not stay.
+func (c *conn) assign(a description) error {
+	const unchecked = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_NODAD
+	if a.family() != unix.AF_INET6 || a.flags()&unchecked != 0 {
+		return c.add(a)
+	}
+	if err := c.add(a.flagged(a.flags() | unix.IFA_F_NODAD)); err != nil {
+		return err
+	}
+	return c.change(a.kind, unix.NLM_F_REPLACE, a)
+}
+
+// flagged is the address with other flags.
+func (d description) flagged(flags uint32) description {
+	d.attributes = slices.DeleteFunc(slices.Clone(d.attributes), func(a syscall.NetlinkRouteAttr) bool { return a.Attr.Type == unix.IFA_FLAGS })
+	return d.with(unix.IFA_FLAGS, flags)
 }
 
 // on is the address on another device.

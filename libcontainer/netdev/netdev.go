@@ -200,7 +200,7 @@ func (m *Moved) settle(d *device) error {
 		if !a.permanent() || a.scope() != unix.RT_SCOPE_UNIVERSE {
 			continue
 		}
-		if err := m.container.add(a.on(d.there).relabel(d.link.name, l.name)); err != nil {
+		if err := m.container.assign(a.on(d.there).relabel(d.link.name, l.name)); err != nil {
 			return fmt.Errorf("give it the address %s: %w", a, err)
 		}
 	}
@@ -223,7 +223,7 @@ func (m *Moved) Return() error {
 	// A route may have another device's address as its source: it goes with that, and cannot come back before it.
 	for _, d := range m.devices {
 		for _, r := range d.routes {
-			all = append(all, about(d.link.name, m.restore(r)))
+			all = append(all, about(d.link.name, restored(r, m.host.add(r))))
 		}
 	}
 	return errors.Join(all...)
@@ -252,18 +252,18 @@ func (m *Moved) giveBack(d *device) error {
 	}
 	for _, a := range d.addresses {
 		if !a.temporary() { // those the kernel makes by itself
-			all = append(all, m.restore(a))
+			all = append(all, restored(a, m.host.assign(a)))
 		}
 	}
 	return errors.Join(all...)
 }
 
-// restore adds an address or a route on the host, unless the kernel has been faster.
-func (m *Moved) restore(what description) error {
-	if err := m.host.add(what); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("restore %s: %w", what, err)
+// restored explains why an address or a route is not on the host again. That the kernel has been faster is no error.
+func restored(what description, err error) error {
+	if err == nil || errors.Is(err, unix.EEXIST) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("restore %s: %w", what, err)
 }
 
 // Close leaves the devices where they are.

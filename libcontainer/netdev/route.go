@@ -49,9 +49,7 @@ func (d description) input() description {
 	}
 	d.attributes = slices.DeleteFunc(d.attributes, func(a syscall.NetlinkRouteAttr) bool { return a.Attr.Type == attrNexthop })
 	if seconds := d.expires(); seconds > 0 {
-		left := syscall.NetlinkRouteAttr{Value: nl.Uint32Attr(seconds)}
-		left.Attr.Type = unix.RTA_EXPIRES
-		d.attributes = append(d.attributes, left)
+		return d.with(unix.RTA_EXPIRES, seconds)
 	}
 	return d
 }
