@@ -42,7 +42,8 @@ func homeIn(passwd io.Reader, uid uint32) string {
 }
 
 // openRegular opens a regular file below root for reading. The file is looked at before it is opened: opening a
-// FIFO could wait, and opening a device node of the image would reach the host's device.
+// FIFO could wait, and opening a device node of the image would reach the host's device. Files of the kernel look
+// regular, too, but reading /proc/kmsg waits, and takes the host's messages away.
 func openRegular(root int, name string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := -1, error(unix.EAGAIN)
@@ -58,8 +59,15 @@ func openRegular(root int, name string) (*os.File, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size == 0 {
 		return nil, unix.EINVAL
 	}
-	return os.OpenFile("/proc/self/fd/"+strconv.Itoa(fd), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	var filesystem unix.Statfs_t
+	if err := unix.Fstatfs(fd, &filesystem); err != nil {
+		return nil, err
+	}
+	if filesystem.Type == unix.PROC_SUPER_MAGIC || filesystem.Type == unix.SYSFS_MAGIC {
+		return nil, unix.EINVAL
+	}
+	return os.OpenFile("/proc/self/fd/"+strconv.Itoa(fd), os.O_RDONLY, 0)
 }
