@@ -2,7 +2,6 @@ package libcontainer
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -19,7 +18,7 @@ func TestStuck(t *testing.T) {
 		attributes syscall.SysProcAttr
 		want       string
 	}{
-		{syscall.SysProcAttr{Ptrace: true}, fmt.Sprintf(" (sleep) is traced by %d", os.Getpid())},
+		{syscall.SysProcAttr{Ptrace: true}, fmt.Sprintf(" (sleep) is traced by %d", unix.Gettid())},
 		{syscall.SysProcAttr{}, " (sleep) "},
 	} {
 		pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{Sys: &test.attributes})

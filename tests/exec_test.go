@@ -106,8 +106,9 @@ func TestExecJoinedNamespaces(t *testing.T) {
 	pid := c.execDetached(nil, "/bin/sleep", "1000")
 	c.wantBeside(pid)
 	wantLines(t, c.exec("id -u"), "0")
+	own := namespaceOf(t, c.pid, "mnt")
 	c.delete("--force")
-	if _, err := os.Stat(procPath(pid, "ns")); err == nil && namespaceOf(t, pid, "mnt") == namespaceOf(t, c.pid, "mnt") {
+	if mnt, err := os.Readlink(procPath(pid, "ns/mnt")); err == nil && mnt == own { // a zombie has none
 		t.Error("the process has outlived the container")
 	}
 }
