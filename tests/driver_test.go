@@ -72,11 +72,11 @@ func (d driver) units(t *testing.T) []string {
 	if d != systemd {
 		return nil
 	}
-	out, err := exec.Command("systemctl", "list-units", "--all", "--plain", "--no-legend", "*"+suite.mark+"*").Output()
+	out, err := childOutput(exec.Command("systemctl", "list-units", "--all", "--plain", "--no-legend", "*"+suite.mark+"*"))
 	if err != nil {
 		t.Error(err)
 	}
-	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
+	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' })
 }
 
 // newCgroupfsRuntime is for what concerns the driver of that name alone: paths

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -217,7 +216,7 @@ func TestExecExecutable(t *testing.T) {
 	b := newBundle(t)
 	b.write("bin/self", "#!/proc/self/exe\n", 0o755)
 	c := r.runDetached(b)
-	before, err := exec.Command("sha256sum", r.binary).Output()
+	before, err := childOutput(exec.Command("sha256sum", r.binary))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,8 +224,8 @@ func TestExecExecutable(t *testing.T) {
 	if res.code == 0 {
 		t.Error("an interpreter that is the runtime ran")
 	}
-	after, err := exec.Command("sha256sum", r.binary).Output()
-	if err != nil || !slices.Equal(before, after) {
+	after, err := childOutput(exec.Command("sha256sum", r.binary))
+	if err != nil || before != after {
 		t.Errorf("the runtime has changed: %v", err)
 	}
 	c.delete("--force")

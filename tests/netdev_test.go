@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"bytes"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -42,16 +41,11 @@ func (n network) sh(script string) string {
 	n.t.Helper()
 	line := append(n.inside(), "sh", "-ec", script)
 	cmd := exec.Command(line[0], line[1:]...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := startChild(cmd)
-	if err == nil {
-		err = waitChild(cmd)
-	}
+	out, err := childOutput(cmd)
 	if err != nil {
-		n.t.Fatalf("%s: %v\n%s", script, err, &out)
+		n.t.Fatalf("%s: %v\n%s", script, err, out)
 	}
-	return out.String()
+	return out
 }
 
 // look is what iproute2 tells of devices, addresses and routes, but for how long they are to last, and for nexthop

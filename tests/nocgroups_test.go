@@ -9,7 +9,7 @@ import (
 
 // CLI-02: without cgroups, as root, what managers send unasked is left out with a warning, and limits are an error.
 func TestCgroupsDisabled(t *testing.T) {
-	r := newRuntime(t)
+	r := newCgroupfsRuntime(t) // which no flag asks for
 	deny, null := specs.LinuxDeviceCgroup{Access: "rwm"}, specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(3)), Access: "rwm"}
 	rules := func(rules ...specs.LinuxDeviceCgroup) edit {
 		return resources(func(res *specs.LinuxResources) { res.Devices = rules })

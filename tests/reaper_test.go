@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -44,6 +45,17 @@ func waitChild(cmd *exec.Cmd) error {
 	defer children.Unlock()
 	delete(children.own, cmd.Process.Pid)
 	return err
+}
+
+// childOutput runs a command to its end and returns what it has printed.
+func childOutput(cmd *exec.Cmd) (string, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := startChild(cmd)
+	if err == nil {
+		err = waitChild(cmd)
+	}
+	return out.String(), err
 }
 
 // keepZombies stops the reaping of orphans until the test ends.

@@ -137,7 +137,7 @@ func parser(t *testing.T, action, profile string) {
 	t.Helper()
 	cmd := exec.Command("apparmor_parser", action)
 	cmd.Stdin = strings.NewReader(profile)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := childOutput(cmd); err != nil {
 		t.Fatalf("apparmor_parser %s: %v\n%s", action, err, out)
 	}
 }

@@ -31,11 +31,11 @@ func onSystemd(s *specs.Spec) { s.Linux.CgroupsPath = systemd.newPath() }
 // systemctl runs a command that must succeed.
 func systemctl(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("systemctl", args...).CombinedOutput()
+	out, err := childOutput(exec.Command("systemctl", args...))
 	if err != nil {
 		t.Fatalf("systemctl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
 }
 
 // unit is the unit of a bundle's container.
@@ -147,7 +147,8 @@ func TestSystemdUnitExists(t *testing.T) {
 	}
 	_ = waitChild(failing) // systemd ends it
 	eventually(t, "the unit has failed", func() bool {
-		return exec.Command("systemctl", "is-failed", b.unit()).Run() == nil
+		_, err := childOutput(exec.Command("systemctl", "is-failed", b.unit()))
+		return err == nil
 	})
 	r.create(b).delete()
 }

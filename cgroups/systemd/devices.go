@@ -88,12 +88,46 @@ func allowList(rules []rule) (allowed []rule, all bool) {
 			allowed, all = nil, r.allow
 		case all:
 		case r.allow:
-			allowed = append(allowed, r)
+			for _, a := range append(r.withEach(allowed), r) {
+				if !slices.Contains(allowed, a) {
+					allowed = append(allowed, a)
+				}
+			}
 		default:
 			allowed = r.takeFrom(allowed)
 		}
 	}
 	return allowed, all
+}
+
+// withEach returns what it takes for r and each of the others to add up: an open
+// to read and to write passes systemd's filter, like v1's kernel, only by one
+// entry that allows both.
+func (r rule) withEach(others []rule) (both []rule) {
+	for _, o := range others {
+		kind, ok := common(r.kind, o.kind, "a")
+		major, ok2 := common(r.major, o.major, "*")
+		minor, ok3 := common(r.minor, o.minor, "*")
+		if one, other := r.opens(), o.opens(); ok && ok2 && ok3 && len(one) == 1 && len(other) == 1 && one != other {
+			both = append(both, rule{true, kind, major, minor, "rw"})
+		}
+	}
+	return both
+}
+
+// opens tells for what the rule lets a device be opened: r, w, both or nothing.
+func (r rule) opens() string { return strings.ReplaceAll(r.access, "m", "") }
+
+// common returns what two parts of rules have in common, of which all stands for
+// everything.
+func common(a, b, all string) (string, bool) {
+	switch {
+	case a == all:
+		return b, true
+	case b == all:
+		return a, true
+	}
+	return a, a == b
 }
 
 // takeFrom takes back what was allowed for exactly the same devices.

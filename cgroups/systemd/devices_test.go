@@ -61,6 +61,9 @@ func TestConvertDevices(t *testing.T) {
 		{"allowed and taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "rwm"), rule(false, "b", 8, 0, "w")}, "strict",
 			[]deviceAllow{{"/dev/block/8:0", "rm"}}, []deviceAllow{{"/dev/block/8:0", "rm"}}},
 		{"allowed and wholly taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "r"), rule(false, "b", 8, 0, "r")}, "strict", nil, nil},
+		{"reading here, writing there", []specs.LinuxDeviceCgroup{all, rule(true, "c", 195, -1, "r"), rule(true, "c", 195, 0, "w")}, "strict",
+			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}, {"/dev/char/195:0", "w"}},
+			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}, {"/dev/char/195:0", "w"}}},
 		{"both kinds", []specs.LinuxDeviceCgroup{all, rule(true, "a", 8, 0, "r")}, "strict",
 			[]deviceAllow{{"/dev/block/8:0", "r"}, {"/dev/char/8:0", "r"}}, []deviceAllow{{"/dev/block/8:0", "r"}, {"/dev/char/8:0", "r"}}},
 	}
