@@ -92,8 +92,12 @@ func (g *Group) Release(pid int) error {
 // freezer holds even the dying. It does not wait.
 func (g *Group) ThawAll() error {
 	d := g.freezerDir()
-	if d.isV2() {
-		return g.thaw()
+	if err := g.thaw(); err != nil || d.isV2() {
+		return err
+	}
+	// Mostly nobody is left, and a create that has failed for lack of descriptors has none for a walk either.
+	if v2 := g.V2Dir(); v2 != "" && isEmpty(v2) {
+		return nil
 	}
 	return walk(d.path, func(dir int) error {
 		fd, err := unix.Openat(dir, stateV1, unix.O_WRONLY|unix.O_CLOEXEC, 0)
