@@ -40,7 +40,9 @@ func deviceProperties(writes []cgroups.Write, h Host) []Property {
 	}
 	list := []deviceAllow{}
 	for _, r := range allowed {
-		list = append(list, r.entries(h, v2)...)
+		for _, entry := range r.entries(h, v2) {
+			list = merge(list, entry)
+		}
 	}
 	props := []Property{property("DevicePolicy", "strict")}
 	if h.Update {
@@ -88,11 +90,7 @@ func allowList(rules []rule) (allowed []rule, all bool) {
 			allowed, all = nil, r.allow
 		case all:
 		case r.allow:
-			for _, a := range append(r.withEach(allowed), r) {
-				if !slices.Contains(allowed, a) {
-					allowed = append(allowed, a)
-				}
-			}
+			allowed = append(append(allowed, r.withEach(allowed)...), r)
 		default:
 			allowed = r.takeFrom(allowed)
 		}
@@ -144,6 +142,22 @@ func (r rule) takeFrom(allowed []rule) []rule {
 		}
 	}
 	return slices.DeleteFunc(allowed, func(a rule) bool { return a.access == "" })
+}
+
+// merge adds an entry. Of two for the same device systemd would keep the last.
+func merge(list []deviceAllow, entry deviceAllow) []deviceAllow {
+	i := slices.IndexFunc(list, func(d deviceAllow) bool { return d.Device == entry.Device })
+	if i < 0 {
+		return append(list, entry)
+	}
+	access := ""
+	for _, letter := range [...]string{"r", "w", "m"} {
+		if strings.Contains(list[i].Access+entry.Access, letter) {
+			access += letter
+		}
+	}
+	list[i].Access = access
+	return list
 }
 
 // entries returns what says the same to systemd.

@@ -55,15 +55,17 @@ func TestConvertDevices(t *testing.T) {
 		{"a driver", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, -1, "r"), rule(true, "c", 195, -1, "rw")}, "strict",
 			[]deviceAllow{{"block-sd", "r"}, {"char-nvidia-frontend", "rw"}}, []deviceAllow{{"block-sd", "r"}, {"char-nvidia-frontend", "rw"}}},
 		{"an unknown driver", []specs.LinuxDeviceCgroup{all, rule(true, "c", 300, -1, "r")}, "strict",
-			nil, []deviceAllow{{"char-*", "r"}}},
+			nil, []deviceAllow{{"char-*", "rm"}}},
 		{"one minor of all", []specs.LinuxDeviceCgroup{all, rule(true, "c", -1, 3, "w")}, "strict",
-			nil, []deviceAllow{{"char-*", "w"}}},
+			nil, []deviceAllow{{"char-*", "wm"}}},
 		{"allowed and taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "rwm"), rule(false, "b", 8, 0, "w")}, "strict",
 			[]deviceAllow{{"/dev/block/8:0", "rm"}}, []deviceAllow{{"/dev/block/8:0", "rm"}}},
 		{"allowed and wholly taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "r"), rule(false, "b", 8, 0, "r")}, "strict", nil, nil},
 		{"reading here, writing there", []specs.LinuxDeviceCgroup{all, rule(true, "c", 195, -1, "r"), rule(true, "c", 195, 0, "w")}, "strict",
-			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}, {"/dev/char/195:0", "w"}},
-			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}, {"/dev/char/195:0", "w"}}},
+			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}},
+			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}}},
+		{"one after the other", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "m"), rule(true, "b", 8, 0, "r")}, "strict",
+			[]deviceAllow{{"/dev/block/8:0", "rm"}}, []deviceAllow{{"/dev/block/8:0", "rm"}}},
 		{"both kinds", []specs.LinuxDeviceCgroup{all, rule(true, "a", 8, 0, "r")}, "strict",
 			[]deviceAllow{{"/dev/block/8:0", "r"}, {"/dev/char/8:0", "r"}}, []deviceAllow{{"/dev/block/8:0", "r"}, {"/dev/char/8:0", "r"}}},
 	}
@@ -74,7 +76,10 @@ func TestConvertDevices(t *testing.T) {
 				want = test.v2
 			}
 			if test.policy == "strict" {
-				want = append(slices.Clone(want), defaults...)
+				rest := slices.DeleteFunc(slices.Clone(defaults), func(d deviceAllow) bool {
+					return slices.ContainsFunc(want, func(w deviceAllow) bool { return w.Device == d.Device })
+				})
+				want = append(slices.Clone(want), rest...)
 			}
 			policy, got := devicesOf(t, mode, test.rules)
 			if policy != test.policy || !slices.Equal(got, want) {

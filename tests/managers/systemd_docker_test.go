@@ -100,8 +100,11 @@ var dockerSystemdLifeCases = []dockerCase{
 		u.has(pidsLimit(40))
 	}},
 	{"OutOfMemory", func(c *docker) {
-		// The container lasts until containerd has read the counter in its cgroup, which systemd removes at its end.
-		c.detach(`sh -c 'x=x; while :; do x=$x$x; done' || exec sleep 1000`, "--memory", "16m")
+		// The shim has begun to watch the cgroup by then, and systemd does not remove it before the shim has looked.
+		c.detach("exec sleep 1000", "--memory", "16m")
+		if res := c.docker("exec", c.id, "sh", "-c", `x=x; while :; do x=$x$x; done`).run(c.T); res.code != 137 {
+			c.Errorf("exit code %d, want 137: %+v", res.code, res)
+		}
 		eventually(c.T, "dockerd knows why", func() bool { return c.inspect("{{.State.OOMKilled}}") == "true" })
 	}},
 }
