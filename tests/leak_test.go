@@ -79,8 +79,8 @@ func difference(before, after []string) []string {
 			lines = append(lines, "+ "+l)
 		}
 	}
-	for _, l := range before {
-		if !slices.Contains(after, l) {
+	for _, l := range before { // an orphan of an earlier container may still have been there
+		if !slices.Contains(after, l) && !strings.HasPrefix(l, "process ") {
 			lines = append(lines, "- "+l)
 		}
 	}
