@@ -52,6 +52,12 @@ func (h *hook) play(ctx context.Context) error {
 		return err
 	}
 	defer unix.Close(output.fd)
+	recall, err := h.recall()
+	if err != nil {
+		unix.Close(write)
+		return err
+	}
+	defer closeEnd(&recall)
 	child, err := h.launch(stdin, write)
 	unix.Close(write)
 	if err != nil {
@@ -59,7 +65,7 @@ func (h *hook) play(ctx context.Context) error {
 	}
 	defer child.Release()
 	defer child.Close()
-	if err := output.await(ctx, child, h.Timeout); err != nil {
+	if err := output.await(ctx, child, h.Timeout, recall); err != nil {
 		// The group first: its number is the hook's pid, which is taken until the hook is reaped.
 		_ = unix.Kill(-child.Pid, unix.SIGKILL)
 		child.Kill()
@@ -128,8 +134,9 @@ func memoryFile(content []byte) (int, error) {
 	return fd, nil
 }
 
-// await collects output until the hook ends, its time is over (in seconds; nil is forever), or ctx ends.
-func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int) error {
+// await collects output until the hook ends, its time is over (in seconds; nil is forever), ctx ends, or a delete has
+// waited for long enough.
+func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int, recall int) error {
 	timeout := -1 // ms
 	var deadline time.Time
 	if limit != nil {
@@ -142,7 +149,7 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 	}
 	defer done()
 	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(o.fd), Events: unix.POLLIN},
-		{Fd: int32(ended), Events: unix.POLLIN}}
+		{Fd: int32(ended), Events: unix.POLLIN}, {Fd: int32(recall), Events: unix.POLLIN}}
 	for {
 		if !deadline.IsZero() {
 			left := time.Until(deadline)
@@ -162,6 +169,9 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 		}
 		if fds[0].Revents != 0 {
 			return nil
+		}
+		if fds[3].Revents&unix.POLLIN != 0 {
+			return fmt.Errorf("was killed: delete --force has waited %s for it", deletePatience)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func Delete(root, id string, force bool, opts ...Option) error {
 			_ = c.signal(unix.SIGKILL) // destroy does it again, and says why it cannot
 		}
 	}
-	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
+	c, err := loadForDelete(root, id, force, opts)
 	if err != nil {
 		if force && errors.Is(err, ErrNotExist) {
 			return nil
@@ -127,6 +127,7 @@ func (c *Container) destroy() error {
 	if err := c.dir.remove(); err != nil {
 		return err
 	}
+	c.dir.release() // nobody need wait for the hooks of what is gone
 	c.runPoststop(hooks)
 	return nil
 }
@@ -147,8 +148,7 @@ func (c *Container) end() error {
 	if err := cgroups.Open(c.state.Cgroup).ThawAll(); err != nil {
 		return err
 	}
-	const patience = 10 * time.Second
-	if err := awaitExit(fd, c.state.Init.Pid, patience); err != nil {
+	if err := awaitExit(fd, c.state.Init.Pid, deletePatience); err != nil {
 		return fmt.Errorf("%w: %s", err, c.stuck())
 	}
 	return nil

@@ -183,7 +183,7 @@ func runProgram(ctx context.Context, temp string, args []string) error {
 	if err := child.Become(p); err != nil {
 		return err
 	}
-	if err := output.await(ctx, child, nil); err != nil {
+	if err := output.await(ctx, child, nil, -1); err != nil {
 		return err
 	}
 	if status := child.Wait(); status != 0 {

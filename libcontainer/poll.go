@@ -24,6 +24,9 @@ func milliseconds(d time.Duration) int {
 // asking takes where signals end them.
 const stallTime = nsenter.StallTime
 
+// deletePatience is how long a delete waits for what should take no time: the end of what has been killed, or of a hook.
+const deletePatience = 10 * time.Second
+
 // awaitInput waits until a descriptor can be read, or hangs up, or ctx has ended, which is an error.
 func awaitInput(ctx context.Context, fds ...int) error {
 	end, done, err := endOf(ctx)
