@@ -3,7 +3,7 @@
 // main: what runs in a container before its program is not Go.
 //
 // Create makes a container of a bundle, Restore of images as well; Load and List find those that are there. All else
-// are methods: Start, Exec, Kill, Pause, Resume, Update, Checkpoint and Delete change a container, State, Status, OCI,
+// are methods: Start, Exec, Kill, Pause, Resume, Update, Checkpoint, Delete and Undo change a container, State, Status, OCI,
 // Processes, Stats and Events tell of it. Start, Kill and Delete are also functions that take an id; that Delete removes
 // what is left of a container whose state cannot be read, too. Whatever can be chosen besides is an Option, and each
 // says where it counts.

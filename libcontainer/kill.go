@@ -97,6 +97,14 @@ func (c *Container) Delete() error {
 	return c.destroy()
 }
 
+// Undo is Delete for whoever has created or restored the container, and has failed since: it takes the pid file back, too.
+func (c *Container) Undo() error {
+	if c.options.pidFile != "" {
+		removePidFile(c.options.pidFile)
+	}
+	return c.Delete()
+}
+
 // destroy ends the processes and removes cgroups and state, in the reverse order of their making. It replays the
 // journal of a create that was killed just as well, and can itself be repeated. What the poststop hooks do changes
 // nothing.

@@ -142,6 +142,32 @@ func TestPidFile(t *testing.T) {
 	}
 }
 
+func wantNoFile(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Lstat(path); err == nil {
+		t.Errorf("%s is there", path)
+	}
+}
+
+func removeFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Error(err)
+	}
+}
+
+// CLI-11 ERR-01: what fails after the pid file is written takes it back.
+func TestPidFileOfFailedRun(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, args("/bin/script"))
+	b.write("bin/script", "#!/no/such/interpreter\n", 0o755)
+	path := filepath.Join(tempDir(t), "pid")
+	for _, flags := range [][]string{nil, {"--detach"}} {
+		r.fails("/bin/script", append([]string{"run", "--pid-file", path, "--bundle", b.dir, r.id()}, flags...)...)
+		wantNoFile(t, path)
+	}
+}
+
 // CLI-11 ERR-01: a pid file that cannot be written undoes the create.
 func TestPidFileUnwritable(t *testing.T) {
 	r := newRuntime(t)

@@ -57,9 +57,7 @@ func TestExecFailsAnywhere(t *testing.T) {
 		case 0:
 		case 255, 1: // 1: before the command line has been read
 			checkError(t, "exec", res.stderr)
-			if _, err := os.Lstat(file); err == nil {
-				t.Error("the pid file is there")
-			}
+			wantNoFile(t, file)
 		default:
 			t.Errorf("exit %d, %s", res.code, res.stderr)
 		}

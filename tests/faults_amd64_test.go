@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -96,14 +97,17 @@ func TestDeleteKilledAnywhere(t *testing.T) {
 func TestCreateFailsAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t, args("/bin/true")), r.id()
+	file := filepath.Join(tempDir(t), "pid")
 	strikeAll(t, 3, func(n int) bool {
-		res, struck := r.trace(fault{n: n, errno: unix.EMFILE, on: isOpen}, "create", "--bundle", b.dir, id)
+		res, struck := r.trace(fault{n: n, errno: unix.EMFILE, on: isOpen}, "create", "--pid-file", file, "--bundle", b.dir, id)
 		switch res.code {
 		case 0:
 			r.ok("start", id)
 			r.ok("delete", "--force", id)
+			removeFile(t, file)
 		case 1:
 			checkError(t, "create", res.stderr, id)
+			wantNoFile(t, file)
 		default:
 			t.Errorf("create: exit %d, %s", res.code, res.stderr)
 		}
@@ -116,14 +120,17 @@ func TestCreateFailsAnywhere(t *testing.T) {
 func TestStartFailsAnywhere(t *testing.T) {
 	r := newRuntime(t)
 	b, id := newBundle(t, args("/bin/true")), r.id()
+	file := filepath.Join(tempDir(t), "pid")
 	strikeAll(t, 2, func(n int) bool {
 		f := fault{n: n, errno: unix.EMFILE, on: isOpen, from: unix.SYS_PIDFD_OPEN}
-		res, struck := r.trace(f, "run", "--detach", "--bundle", b.dir, id)
+		res, struck := r.trace(f, "run", "--detach", "--pid-file", file, "--bundle", b.dir, id)
 		switch res.code {
 		case 0:
 			r.ok("delete", "--force", id)
+			removeFile(t, file)
 		case 1:
 			checkError(t, "run", res.stderr, id)
+			wantNoFile(t, file)
 		default:
 			t.Errorf("run: exit %d, %s", res.code, res.stderr)
 		}

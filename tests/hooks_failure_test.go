@@ -37,7 +37,9 @@ func (r *ociRuntime) refusedByHook(l hookList, b bundle, want ...string) {
 	}
 	r.fails("does not exist", "state", id)
 	wantLines(r.t, strings.Join(b.log(), "\n"), "poststop")
-	r.refuse(call{args: r.runLine(b)}, want...)
+	file := filepath.Join(tempDir(r.t), "pid")
+	r.refuse(call{args: append(r.runLine(b), "--pid-file", file)}, want...)
+	wantNoFile(r.t, file)
 	wantLines(r.t, strings.Join(b.log(), "\n"), "poststop", "poststop")
 	if left := r.entries(); len(left) > 0 {
 		r.t.Errorf("left: %v", left)

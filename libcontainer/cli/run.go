@@ -63,14 +63,14 @@ func (a *app) supervise(c *cli.Context, start func(context.Context, ...libcontai
 	ctx := newInterruption(c.Context, fg)
 	container, err := start(ctx, libcontainer.Console(fg.attach), libcontainer.NotifyPass())
 	if interrupted := ctx.close(); err == nil && interrupted != nil { // too late for any hook
-		err = errors.Join(interrupted, container.Delete())
+		err = errors.Join(interrupted, container.Undo())
 	}
 	if err != nil {
 		return err
 	}
 	status, err := fg.wait(container.State().Init.Pid)
 	if err != nil {
-		return errors.Join(err, container.Delete())
+		return errors.Join(err, container.Undo())
 	}
 	container.DrainNotify()
 	leaveSignals(interrupting()...)
@@ -91,5 +91,5 @@ func startOrDelete(ctx context.Context, container *libcontainer.Container) error
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, container.Delete())
+	return errors.Join(err, container.Undo())
 }
