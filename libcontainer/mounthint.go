@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -12,12 +13,19 @@ import (
 	"skep/spec"
 )
 
-// mountHint says what may be the reason that the kernel does not let a user namespace do something with a mount.
+// mountHint says what may be the reason that the kernel does not do something with a mount.
 func (b *blueprint) mountHint(e *plan.StepError) string {
 	f, ok := e.Step.(plan.For)
 	var i int
 	if n, _ := fmt.Sscanf(f.Item, "mounts[%d]", &i); !ok || n != 1 || i >= len(b.spec.Mounts) {
 		return ""
+	}
+	source := b.spec.Mounts[i].Source
+	if !filepath.IsAbs(source) {
+		source = filepath.Join(b.bundle, source)
+	}
+	if _, ok := f.Step.(plan.Attach); ok {
+		return kindHint(source, e.Errno)
 	}
 	if b.rights.host && spec.FindNamespace(b.spec.Linux, specs.UserNamespace) == nil {
 		return ""
@@ -31,10 +39,6 @@ func (b *blueprint) mountHint(e *plan.StepError) string {
 		if e.Errno != unix.EPERM {
 			return ""
 		}
-		source := b.spec.Mounts[i].Source
-		if !filepath.IsAbs(source) {
-			source = filepath.Join(b.bundle, source)
-		}
 		return rootfs.Locked(source, s.Clear)
 	case plan.Filesystem:
 		switch {
@@ -44,6 +48,18 @@ func (b *blueprint) mountHint(e *plan.StepError) string {
 			return "in a user namespace a new proc takes a pid namespace of its own, and a host whose /proc nothing is mounted over; a bind mount of /proc does not"
 		}
 		return "does the kernel let user namespaces mount a " + s.Type + ", and is the namespace that it shows the container's own?"
+	}
+	return ""
+}
+
+// kindHint tells of the usual mistake with a bind mount: one of the two is a directory.
+func kindHint(source string, errno unix.Errno) string {
+	st, err := os.Stat(source)
+	switch {
+	case err == nil && st.IsDir() && errno == unix.ENOTDIR:
+		return source + " is a directory, and what it is to be mounted on is not"
+	case err == nil && !st.IsDir() && errno == unix.EINVAL: // dockerd looks for "not a directory"
+		return source + " is not a directory, and what it is to be mounted on is one"
 	}
 	return ""
 }
