@@ -57,6 +57,9 @@ func TestRelativeDestination(t *testing.T) {
 	r := newRuntime(t)
 	res := r.run(newBundle(t, mounts(tmpfsAt("relative/x")), args("/bin/cat", "/proc/self/mountinfo")))
 	mustMountAt(t, res.stdout, "/relative/x")
+	if want := "warning: mounts[7].destination: \"relative/x\" is relative, which is deprecated"; !strings.Contains(res.stderr, want) {
+		t.Errorf("%q, want %q", res.stderr, want)
+	}
 }
 
 // MNT-13 MNT-15 MNT-07: more lower directories than fsconfig takes in a string.
