@@ -147,7 +147,7 @@ func (e *execution) enter() error {
 	if e.entry.rest != 0 {
 		p.Add(join(p.Take(e.pidfd()), e.entry.rest))
 	}
-	p.Add(e.finalAffinity())
+	p.Add(e.finalAffinity()...)
 	if spec.FindNamespace(e.spec.Linux, specs.UserNamespace) != nil {
 		if err := becomeRoot(p, e.container.state.Init.Pid, e.blueprint.process.Grantable); err != nil {
 			return err
@@ -166,10 +166,14 @@ func (e *execution) enter() error {
 	return nil
 }
 
-// finalAffinity undoes what the process has inherited, if nothing else is asked for.
-func (e *execution) finalAffinity() plan.Step {
-	if a := e.spec.Process.ExecCPUAffinity; a != nil && a.Final != "" {
-		return process.Affinity("process.execCPUAffinity.final", a.Final)
+// finalAffinity undoes what the process has inherited from the caller, if nothing is asked for. Where an initial
+// affinity was, and no final one, the kernel decides what becomes of it (config.md#linux-process).
+func (e *execution) finalAffinity() []plan.Step {
+	switch a := e.spec.Process.ExecCPUAffinity; {
+	case a != nil && a.Final != "":
+		return []plan.Step{process.Affinity("process.execCPUAffinity.final", a.Final)}
+	case a != nil && a.Initial != "":
+		return nil
 	}
-	return plan.ResetAffinity{}
+	return []plan.Step{plan.ResetAffinity{}}
 }
