@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skep/cgroups"
 	"skep/nsenter/plan"
 )
 
@@ -17,6 +18,11 @@ func Start(ctx context.Context, root, id string, opts ...Option) error {
 	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		return err
+	}
+	// Init would not go on, and count as running from then on.
+	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && f == cgroups.Frozen && c.Status() == Created {
+		c.dir.release()
+		return ErrStartPaused
 	}
 	return c.startLocked(ctx)
 }

@@ -226,11 +226,24 @@ func TestCreateWithoutProcess(t *testing.T) {
 // LC-02 CGP-02: a cgroup with processes in it belongs to somebody.
 func TestCreateInUsedCgroup(t *testing.T) {
 	r := newRuntime(t)
-	c := r.runDetached(newBundle(t))
+	c := r.runDetached(newBundle(t, args("/bin/sleep", "1000")))
 	other := newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = c.bundle.spec.Linux.CgroupsPath }))
-	r.fails("cgroup", "create", "--bundle", other.dir, r.id())
+	r.refuse(call{args: []string{"create", "--bundle", other.dir, r.id()}}, c.bundle.cgroup, "is not empty: it has 1 process(es)")
 	if got := c.status(); got != "running" {
 		t.Errorf("the first container is %s", got)
+	}
+}
+
+// CGP-02: nobody could run in a cgroup that is frozen. Whoever has frozen it keeps it so.
+func TestCreateInFrozenCgroup(t *testing.T) {
+	r := newCgroupfsRuntime(t)
+	b := newBundle(t, onCgroupfs)
+	makeCgroup(t, "freezer", b.cgroup)
+	c := &container{ociRuntime: r, bundle: b}
+	c.freeze()
+	r.refuse(call{args: []string{"create", "--bundle", b.dir, r.id()}}, b.cgroup, "is frozen")
+	if !c.frozen() {
+		t.Error("it is not frozen any more")
 	}
 }
 

@@ -27,7 +27,7 @@ func (c *container) freeze() {
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {
 		c.t.Fatal(err)
 	}
-	c.awaitStatus("paused")
+	eventually(c.t, "it is frozen", c.frozen)
 }
 
 // ST-04 OPK-07 OPS-02: a container whose cgroup is frozen is paused. KILL ends it
@@ -48,6 +48,18 @@ func TestDeletePaused(t *testing.T) {
 	c := r.runDetached(newBundle(t))
 	c.freeze()
 	c.delete("--force")
+}
+
+// CGP-01 CGP-02 OPS-02: an init that is frozen cannot go on, and start does not wait for it.
+func TestStartPausedCreated(t *testing.T) {
+	r := newRuntime(t)
+	c := r.create(newBundle(t))
+	c.freeze()
+	r.fails("cannot start a container in the paused state", "start", c.id)
+	if got := c.status(); got != "created" {
+		t.Errorf("after the refused start: %s", got)
+	}
+	c.delete()
 }
 
 // ST-13: a later version may have written more into the state than this one
