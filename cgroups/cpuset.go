@@ -1,10 +1,11 @@
 package cgroups
 
 import (
-	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"skep/spec"
 )
 
 // cpuset is the same on both versions.
@@ -16,28 +17,10 @@ func cpuset(c *compiler, r *specs.LinuxResources) {
 }
 
 func list(c *compiler, value, file, field string) {
-	switch {
-	case value == "":
-	case !isList(value):
-		c.fail(field, "%q is not a list like 0-3,7", value)
-	default:
-		c.set("cpuset", file, value, field)
+	switch list, err := spec.ParseList(value); {
+	case err != nil:
+		c.fail(field, "%q is not a list like 0-3,7: %v", value, err)
+	case len(list) > 0:
+		c.set("cpuset", file, strings.Join(strings.Fields(value), ""), field) // the kernel takes few blanks
 	}
-}
-
-func isList(s string) bool {
-	for item := range strings.SplitSeq(s, ",") {
-		first, last, isRange := strings.Cut(item, "-")
-		a, err := strconv.ParseUint(first, 10, 32)
-		if err != nil {
-			return false
-		}
-		if !isRange {
-			continue
-		}
-		if b, err := strconv.ParseUint(last, 10, 32); err != nil || b < a {
-			return false
-		}
-	}
-	return true
 }

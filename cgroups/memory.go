@@ -98,15 +98,6 @@ func swapMax(c *compiler, limit, swap int64) {
 
 // memoryLimits reads what both versions have; 0 is unset, -1 unlimited.
 func memoryLimits(c *compiler, m *specs.LinuxMemory) (limit, reservation, swap int64) {
-	// Limits on kernel memory race with the allocations that they count; the
-	// kernel ignores them since 5.16 and the specification discourages them.
-	//lint:ignore SA1019 it is accepted, and said to be ignored
-	if deref(m.Kernel) != 0 {
-		c.warn("memory.kernel", "ignored")
-	}
-	if deref(m.KernelTCP) != 0 {
-		c.warn("memory.kernelTCP", "ignored")
-	}
 	return c.limit("memory.limit", m.Limit),
 		c.limit("memory.reservation", m.Reservation),
 		c.limit("memory.swap", m.Swap)

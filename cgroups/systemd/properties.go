@@ -9,6 +9,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"skep/cgroups"
+	"skep/spec"
 )
 
 // Property is one setting of a unit.
@@ -164,28 +165,17 @@ func oomPolicy(s string) (any, bool) {
 // bitmask turns a list like 0-3,7 into bits, the lowest of the first byte
 // first.
 func bitmask(s string) (any, bool) {
+	list, err := spec.ParseList(s)
 	bits := []byte{}
-	if s == "" {
-		return bits, true
-	}
-	for item := range strings.SplitSeq(s, ",") {
-		first, last, isRange := strings.Cut(item, "-")
-		if !isRange {
-			last = first
-		}
-		a, err := strconv.ParseUint(first, 10, 16)
-		b, err2 := strconv.ParseUint(last, 10, 16)
-		if err != nil || err2 != nil || b < a {
-			return nil, false
-		}
-		for ; a <= b; a++ {
-			for uint64(len(bits)) <= a/8 {
+	for _, r := range list {
+		for n := r.First; n <= r.Last; n++ {
+			for uint(len(bits)) <= n/8 {
 				bits = append(bits, 0)
 			}
-			bits[a/8] |= 1 << (a % 8)
+			bits[n/8] |= 1 << (n % 8)
 		}
 	}
-	return bits, true
+	return bits, err == nil
 }
 
 // defaultWeight reads the weight of all devices for which there is no other:
