@@ -168,6 +168,8 @@ func hint(w Write, err error) string {
 		return "the parent cgroup does not allow it"
 	case (w.Controller == "blkio" || w.Controller == "io") && is(unix.ENODEV):
 		return "there is no such block device"
+	case (w.Controller == "blkio" || w.Controller == "io") && is(unix.EOPNOTSUPP):
+		return "the I/O scheduler of this disk has no weights, as BFQ does"
 	case w.Controller == "net_prio" && is(unix.ENODEV):
 		return "there is no such network interface"
 	case w.Controller == "rdma" && is(unix.ENODEV):

@@ -36,10 +36,16 @@ func CompileUpdate(mode Mode, update, merged *specs.LinuxResources) (writes []Wr
 }
 
 // affected completes an update of resources by those present settings that
-// bound what it changes, or share a file with it: a limit on memory and that on
-// memory with swap, a quota and its burst, weight and idleness.
+// bound what it changes, share a file with it, or would go with it: a limit on
+// memory and that on memory with swap, a quota and its burst, weight and
+// idleness, the weights of single disks.
 func affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
 	a := *update
+	if u := update.BlockIO; u != nil && deref(u.Weight) != 0 {
+		m := *u
+		m.WeightDevice = merged.BlockIO.WeightDevice
+		a.BlockIO = &m
+	}
 	if u := update.Memory; u != nil {
 		m := *u
 		m.CheckBeforeUpdate = merged.Memory.CheckBeforeUpdate
@@ -88,11 +94,16 @@ func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 }
 
 // Before returns the writes that put back what the given ones are going to
-// change, the last one first. Rules for devices are left out. A file that cannot be read has nothing to be put
-// back: either it does not exist, or it holds no value, as memory.reclaim does.
+// change, the last one first, and those about single disks after all others: BFQ's weight takes theirs along. Rules for
+// devices are left out. A file that cannot be read has nothing to be put back: either it does not exist, or it holds no
+// value, as memory.reclaim does.
 func (g *Group) Before(writes []Write) []Write {
-	var before []Write
+	var before, disks []Write
 	for _, w := range slices.Backward(writes) {
+		if w.device() != "" {
+			disks = append(disks, g.present(w)...)
+			continue
+		}
 		before = append(before, g.present(w)...)
 		if w.File == "cpu.idle" { // a cgroup that becomes idle forgets its weight
 			for _, weight := range [...]string{"cpu.weight", "cpu.shares"} {
@@ -100,7 +111,7 @@ func (g *Group) Before(writes []Write) []Write {
 			}
 		}
 	}
-	return before
+	return append(before, disks...)
 }
 
 // present returns what a write is going to change, as a write.
@@ -129,11 +140,14 @@ func (g *Group) Value(controller, file string) string {
 	return strings.TrimSpace(text)
 }
 
-// restore does writes as far as it can. What the kernel refuses it gets again
-// when everything else is back.
+// restore does writes as far as it can, but for what has not changed. What the
+// kernel refuses it gets again when everything else is back.
 func (g *Group) restore(before []Write) error {
 	var again []Write
 	for _, w := range before {
+		if now := g.present(w); len(now) > 0 && now[0].Value == w.Value {
+			continue
+		}
 		if g.write(w) != nil {
 			again = append(again, w)
 		}

@@ -49,9 +49,11 @@ func TestAffected(t *testing.T) {
 		Memory: &specs.LinuxMemory{Limit: ptr(mib), Swap: ptr(2 * mib), Reservation: ptr(mib), CheckBeforeUpdate: ptr(true)},
 		CPU: &specs.LinuxCPU{Quota: ptr[int64](2000), Period: ptr[uint64](10000), Burst: ptr[uint64](1000),
 			Shares: ptr[uint64](512), Idle: ptr[int64](0), Cpus: "0"},
-		Pids: &specs.LinuxPids{Limit: ptr[int64](7)},
+		Pids:    &specs.LinuxPids{Limit: ptr[int64](7)},
+		BlockIO: &specs.LinuxBlockIO{Weight: ptr[uint16](600), WeightDevice: []specs.LinuxWeightDevice{{Weight: ptr[uint16](300)}}},
 	}
-	m, c := merged.Memory, merged.CPU
+	m, c, b := merged.Memory, merged.CPU, merged.BlockIO
+	blockIO := func(b specs.LinuxBlockIO) specs.LinuxResources { return specs.LinuxResources{BlockIO: &b} }
 	for _, tt := range []struct {
 		name         string
 		update, want specs.LinuxResources
@@ -68,6 +70,8 @@ func TestAffected(t *testing.T) {
 		{"idle", cpu(specs.LinuxCPU{Idle: c.Idle}), cpu(specs.LinuxCPU{Shares: c.Shares, Idle: c.Idle})},
 		{"cpus", cpu(specs.LinuxCPU{Cpus: "0"}), cpu(specs.LinuxCPU{Cpus: "0"})},
 		{"pids", specs.LinuxResources{Pids: merged.Pids}, specs.LinuxResources{Pids: merged.Pids}},
+		{"weight", blockIO(specs.LinuxBlockIO{Weight: b.Weight}), blockIO(*b)},
+		{"weight of a disk", blockIO(specs.LinuxBlockIO{WeightDevice: b.WeightDevice}), blockIO(specs.LinuxBlockIO{WeightDevice: b.WeightDevice})},
 	} {
 		if got := affected(&tt.update, merged); !reflect.DeepEqual(*got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", tt.name, *got, tt.want)

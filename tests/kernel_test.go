@@ -25,6 +25,7 @@ var beyond = []struct {
 	{"TestRootlessCgroupMount", pureV2 + ": nothing else can be delegated", isPureV2},
 	{"TestRootlessOutsideOfDelegation", pureV2 + ", and root to stage it", func() bool { return isPureV2() && os.Geteuid() == 0 }},
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
+	{"TestDiskLimits", "loop devices and the I/O scheduler BFQ", disksHaveWeights},
 	{"TestCriuRestore", criu, criuWorks},
 	{"TestCriuAhead", criu, criuWorks},
 	{"TestCriuPaused", criu, criuWorks},
