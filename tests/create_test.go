@@ -1,12 +1,14 @@
 package tests
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -264,11 +266,24 @@ func TestLogFile(t *testing.T) {
 			t.Errorf("%v wrote %q", args, res.stdout)
 		}
 	}
-	r.refuse(line("state", id), "does not exist")
-	content := readFile(t, log)
-	for _, want := range []string{`"level":"error"`, `"msg":"`, `"time":"`, "does not exist"} {
-		if !strings.Contains(content, want) {
-			t.Errorf("the log lacks %s: %s", want, content)
+	if said := readFile(t, log); said != "" {
+		t.Errorf("the log has %s", said)
+	}
+	if info, err := os.Stat(log); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the log is %v, %v", info, err)
+	}
+	for n := range 2 { // appended, one object each, and as an error on stderr too
+		r.refuse(line("state", id+itoa(n)), "does not exist")
+		lines := strings.Split(strings.TrimSpace(readFile(t, log)), "\n")
+		var record struct {
+			Level, Msg string
+			Time       time.Time
+		}
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &record); err != nil || len(lines) != n+1 {
+			t.Fatalf("%d lines, %v: %q", len(lines), err, lines)
+		}
+		if record.Level != "error" || record.Time.IsZero() || !strings.Contains(record.Msg, id+itoa(n)+": container does not exist") {
+			t.Errorf("the record is %+v", record)
 		}
 	}
 }
@@ -293,10 +308,9 @@ func TestLogLevel(t *testing.T) {
 func TestUnknownFlagsAndCommands(t *testing.T) {
 	r := newRuntime(t)
 	for _, line := range [][]string{{"create", "--frobnicate"}, {"--frobnicate", "list"}, {"frobnicate"}} {
-		if res := r.do(line...); res.code == 0 {
-			t.Errorf("%v: exit 0", line)
-		} else if len(line) > 1 && res.stderr == "" {
-			t.Errorf("%v: nothing on stderr", line)
+		r.refuse(call{args: line}, "frobnicate")
+		if res := r.do(line...); len(line) > 1 && !strings.Contains(res.stderr, "USAGE:") {
+			t.Errorf("%v: no usage on stderr: %s", line, res.stderr)
 		}
 	}
 }

@@ -81,6 +81,11 @@ func TestNamespacesJoined(t *testing.T) {
 			t.Errorf("%s: the container is not in the namespace of its path", kind)
 		}
 	}
+	// UTS-04: the host name is that of the joined namespace.
+	host, err := childOutput(exec.Command("nsenter", "--target", itoa(pid), "--uts", "hostname"))
+	if err != nil || host != "skep-test\n" {
+		t.Errorf("its host name is %q, %v", host, err)
+	}
 	// The namespaces are somebody else's and outlive the container.
 	c.stop()
 	c.delete()
@@ -94,7 +99,8 @@ func TestNamespacePathErrors(t *testing.T) {
 	r := newRuntime(t)
 	pid := holder(t, unix.CLONE_NEWUTS, nil)
 	for path, want := range map[string]string{
-		procPath(pid, "ns/uts"): "network", "/proc/self/nosuch": "/proc/self/nosuch", "/etc/passwd": "/etc/passwd", "proc/self/ns/net": "proc/self/ns/net",
+		procPath(pid, "ns/uts"): "/ns/uts is a uts namespace, not a network one", "/proc/self/nosuch": "open /proc/self/nosuch: no such file or directory",
+		"/etc/passwd": "/etc/passwd is not a namespace, let alone a network one", "proc/self/ns/net": `"proc/self/ns/net" is not an absolute path`,
 	} {
 		b := newBundle(t, namespace(specs.NetworkNamespace, path))
 		r.fails(want, "create", "--bundle", b.dir, r.id())

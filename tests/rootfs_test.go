@@ -56,20 +56,27 @@ func TestRootPath(t *testing.T) {
 	b.spec.Root.Path = "rootfs"
 	b.save()
 	wantLines(t, r.output(b), "found")
+	// Where the link leads while the hooks run, or later, is all the same.
+	addHooks(b, hookLists()[1], shHook("ln -sfn /etc "+b.rootfs))
+	c := r.create(b)
+	c.start()
+	c.awaitStatus("stopped")
+	wantLines(t, c.made.later(t), "found")
+	c.delete()
 }
 
-// PRP-08 PRP-12
+// PRP-08 PRP-11 PRP-12
 func TestMaskedAndReadonlyPaths(t *testing.T) {
 	r := newRuntime(t)
 	b := newBundle(t, linux(func(l *specs.Linux) {
 		l.MaskedPaths = []string{"/proc/version", "/secret/dir", "/secret/file", "/no/such/path", "/secret/other"}
 		l.ReadonlyPaths = []string{"/proc/sys", "/kept", "/no/such/path"}
-	}), args("/bin/sh", "-c", `wc -c </proc/version; ls -A /secret/dir /secret/other; cat /secret/file; touch /secret/dir/x; touch /kept/x; cat /kept/y; echo 1 >/proc/sys/kernel/printk`))
+	}), args("/bin/sh", "-c", `wc -c </proc/version; ls -A /secret/dir /secret/other; cat /secret/file; stat -c %d /secret/dir /secret/other | uniq | wc -l; touch /secret/dir/x; touch /kept/x; cat /kept/y; echo 1 >/proc/sys/kernel/printk`))
 	for _, name := range []string{"secret/dir/a", "secret/other/a", "secret/file", "kept/y"} {
 		b.write(name, "content\n", 0o644)
 	}
 	res := r.run(b)
-	wantLines(t, res.stdout, "0", "/secret/dir:", "", "/secret/other:", "content")
+	wantLines(t, res.stdout, "0", "/secret/dir:", "", "/secret/other:", "1", "content")
 	if n := strings.Count(res.stderr, "Read-only file system") + strings.Count(res.stderr, "can't create"); n < 3 {
 		t.Errorf("writes were refused %d times: %s", n, res.stderr)
 	}

@@ -80,6 +80,16 @@ func TestRootlessSingleID(t *testing.T) {
 	}
 }
 
+// PROC-20: the error says what there is to go by.
+func TestRootlessOOMScoreAdj(t *testing.T) {
+	r, a := newRootless(t)
+	b := a.bundle(t, args("/bin/cat", "/proc/self/oom_score_adj"), proc(func(p *specs.Process) { p.OOMScoreAdj = ptr(700) }))
+	wantLines(t, r.output(b), "700")
+	b = a.bundle(t, proc(func(p *specs.Process) { p.OOMScoreAdj = ptr(-500) }))
+	own := strings.TrimSpace(readFile(t, "/proc/self/oom_score_adj"))
+	r.fails("process.oomScoreAdj: -500: permission denied (it is "+own+" now; an unprivileged user can only raise it)", "create", "--bundle", b.dir, r.id())
+}
+
 // MNT-25 DEV-11: root in a user namespace is no root of the host, whatever its uid says. It may have the host's mount
 // and network namespaces or its own, and one id or many.
 func TestRootlessNested(t *testing.T) {

@@ -40,11 +40,11 @@ func TestRunKilledBySignal(t *testing.T) {
 	}
 }
 
-// CLI-18: signals to a foreground run go to the program.
+// CLI-18: signals to a foreground run go to the program, but for those that are the runtime's own affair.
 func TestRunForwardsSignals(t *testing.T) {
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1} {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGPWR} {
 		r := newRuntime(t)
-		script := `trap "echo got; exit 9" TERM INT HUP USR1; echo ready; while :; do sleep 0.01; done`
+		script := `trap "echo got; exit 9" TERM INT HUP USR1 PWR; trap "echo forwarded" CHLD URG; echo ready; sleep 1000 & while :; do wait; done`
 		wait := r.start(call{args: r.runLine(newBundle(t, args("/bin/sh", "-c", script)))})
 		var runner int
 		eventually(t, "the program is ready", func() bool {
@@ -55,8 +55,10 @@ func TestRunForwardsSignals(t *testing.T) {
 			}
 			return runner != 0 && strings.Contains(runOutput(runner), "ready")
 		})
-		if err := unix.Kill(runner, signal); err != nil {
-			t.Fatal(err)
+		for _, s := range []unix.Signal{unix.SIGCHLD, unix.SIGURG, signal} {
+			if err := unix.Kill(runner, s); err != nil {
+				t.Fatal(err)
+			}
 		}
 		res, err := wait()
 		if err != nil {
