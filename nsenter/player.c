@@ -121,6 +121,13 @@ INLINE void refuse(volatile struct answer *ans, long err)
 	ans->err = (int)err;
 }
 
+/* leave ends the process, also below a filter that forbids to exit: nobody else would. */
+INLINE void leave(int status)
+{
+	call(NR_exit_group, status, 0, 0, 0, 0, 0);
+	__builtin_trap();
+}
+
 __attribute__((section("player"), used, noinline, no_stack_protector, noreturn))
 void player_start(void)
 {
@@ -141,7 +148,7 @@ void player_start(void)
 		int truncated;
 
 		if (n < (long)sizeof *h)
-			call(NR_exit_group, EXIT_NO_PARENT, 0, 0, 0, 0, 0);
+			leave(EXIT_NO_PARENT);
 		fds = m.controllen < 20 ? 0 : (u32)((c.len - 16) / 4);
 		for (u32 i = 0; i < fds; i++)
 			ans.slot[(h->input + i) % SLOTS] = c.fd[i];
@@ -160,7 +167,7 @@ void player_start(void)
 		/* Once slot 0 is no longer the socket, this answer was the last word: execve failed. */
 		n = call(NR_write, ans.slot[0], (long)&ans, sizeof ans, 0, 0, 0);
 		if (n != sizeof ans || ans.slot[0] != CONTROL_FD)
-			call(NR_exit_group, EXIT_NO_ANSWER, 0, 0, 0, 0, 0);
+			leave(EXIT_NO_ANSWER);
 		if (size)
 			call(NR_munmap, (long)base, (long)size, 0, 0, 0, 0);
 	}

@@ -196,6 +196,23 @@ func TestSeccompKill(t *testing.T) {
 	}
 }
 
+// SEC-09: a filter that lets nothing through is legal, and ends the container, whatever it does to its calls. With
+// privileges still to be dropped below it, init cannot do without some.
+func TestSeccompNothing(t *testing.T) {
+	r := newRuntime(t)
+	for _, action := range []specs.LinuxSeccompAction{specs.ActKill, specs.ActKillProcess, specs.ActTrap, specs.ActErrno} {
+		nothing := seccomp(specs.LinuxSeccomp{DefaultAction: action})
+		b := newBundle(t, nothing)
+		const died = "died in execve: killed by its own seccomp filter"
+		r.fails(died, r.runLine(b)...)
+		c := r.create(b)
+		r.fails(died, "start", c.id)
+		c.awaitStatus("stopped")
+		c.delete()
+		r.fails("linux.seccomp: init needs prctl below the filter", r.runLine(newBundle(t, nothing, noNewPrivileges(false)))...)
+	}
+}
+
 // UTS-01 UTS-02
 func TestHostname(t *testing.T) {
 	r := newRuntime(t)
