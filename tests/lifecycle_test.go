@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,10 +44,22 @@ func TestStateFields(t *testing.T) {
 	before := time.Now().Add(-time.Second)
 	c := r.create(b)
 
-	var raw map[string]any
-	if err := json.Unmarshal([]byte(r.ok("state", c.id).stdout), &raw); err != nil {
+	schema, err := jsonschema.NewCompiler().Compile("../spec/testdata/schema/state-schema.json")
+	if err != nil {
 		t.Fatal(err)
 	}
+	judge := func() map[string]any {
+		t.Helper()
+		document, err := jsonschema.UnmarshalJSON(strings.NewReader(r.ok("state", c.id).stdout))
+		if err == nil {
+			err = schema.Validate(document)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return document.(map[string]any)
+	}
+	raw := judge()
 	known := []string{"ociVersion", "id", "pid", "status", "bundle", "annotations", "rootfs", "created", "owner"}
 	for key := range raw {
 		if !slices.Contains(known, key) {
@@ -71,10 +83,11 @@ func TestStateFields(t *testing.T) {
 		t.Errorf("pid %d of a created container: %v", s.Pid, err)
 	}
 	c.start()
-	if got := r.state(c.id).Pid; got != s.Pid {
-		t.Errorf("pid changed from %d to %d", s.Pid, got)
+	if judge(); r.state(c.id).Pid != s.Pid {
+		t.Errorf("pid changed from %d to %d", s.Pid, r.state(c.id).Pid)
 	}
 	c.stop()
+	judge()
 	if got := r.state(c.id).Pid; got != 0 {
 		t.Errorf("pid of a stopped container is %d", got)
 	}
