@@ -81,8 +81,8 @@ func (g *Group) write(w Write) error {
 	if err != nil {
 		return err
 	}
-	if w.File == DeviceFilter {
-		return filterDevices(dir, w.program)
+	if w.File == deviceFilter {
+		return filterDevices(dir, filterProgram(w.rules))
 	}
 	file, value := dir+"/"+w.File, w.Value
 	if w.Keep {
@@ -148,7 +148,7 @@ func hint(w Write, err error) string {
 	switch {
 	case is(unix.ENOENT) && (w.File == "memory.memsw.limit_in_bytes" || w.File == "memory.swap.max"):
 		return "this kernel does not count swap"
-	case w.File == DeviceFilter:
+	case w.File == deviceFilter:
 		return filterHint(err)
 	case is(unix.ENOENT) && w.Controller == "hugetlb":
 		return "this kernel has no huge pages of that size, or does not count them"

@@ -32,7 +32,7 @@ type Write struct {
 	// tried once more.
 	Last bool
 
-	program []instruction // of a DeviceFilter, of which Value tells the rules
+	rules []deviceRule // that Value tells
 }
 
 // core stands for the controller of the files that every v2 cgroup has.
@@ -130,8 +130,8 @@ func (c *compiler) refuse() {
 	restricted := false
 	for _, w := range c.writes {
 		switch {
-		case w.Controller == "devices":
-			restricted = restricted || w.File == "devices.deny"
+		case w.isDeviceRule():
+			restricted = restricted || !w.rules[0].allow
 		case !w.Optional && !w.Else:
 			c.errs = append(c.errs, errors.New(w.Field+": no cgroup hierarchy is mounted"))
 		}

@@ -12,21 +12,15 @@ import (
 // runs in every open and mknod of a device node, so it is a straight line: the
 // rules from the last to the first, because the last one that matches counts.
 
-// DeviceFilter stands for the file that v2 does not have.
-const DeviceFilter = "device-filter"
-
-// deviceRule allows or denies what is done with a device.
-type deviceRule struct {
-	device
-	allow bool
-}
+// deviceFilter stands for the file that v2 does not have.
+const deviceFilter = "device-filter"
 
 // String returns the rule in words: "deny c 1:3 rwm".
 func (r deviceRule) String() string {
 	if r.allow {
-		return "allow " + r.device.String()
+		return "allow " + r.Device.String()
 	}
-	return "deny " + r.device.String()
+	return "deny " + r.Device.String()
 }
 
 func listRules(rules []deviceRule) string {
@@ -66,11 +60,11 @@ func filterProgram(rules []deviceRule) []instruction {
 	}
 	allowed, restricted := true, false
 	for i, r := range slices.Backward(rules) {
-		if r.isAll() {
+		if r.Device == everything {
 			allowed = r.allow
 			break // nothing before it counts, and the verifier wants no dead code
 		}
-		if slices.ContainsFunc(rules[i+1:], r.within) {
+		if slices.ContainsFunc(rules[i+1:], r.isCoveredBy) {
 			continue // engines list the default devices themselves
 		}
 		p = append(p, r.code()...)
@@ -82,18 +76,18 @@ func filterProgram(rules []deviceRule) []instruction {
 	return append(p, verdict(allowed)...)
 }
 
-// within tells whether another rule covers all that r is about.
-func (r deviceRule) within(other deviceRule) bool {
-	return r.device.within(other.device) && r.access&^other.access == 0
+// isCoveredBy tells whether another rule covers all that r is about.
+func (r deviceRule) isCoveredBy(other deviceRule) bool {
+	return r.within(other.Device) && r.Access&^other.Access == 0
 }
 
 // code returns the instructions for one rule. They fall through to those of
 // the next one unless the verdict is clear.
 func (r deviceRule) code() []instruction {
-	bits := r.access.bpf()
+	bits := r.Access.bpf()
 	var act []instruction
 	switch {
-	case r.access == rwm:
+	case r.Access == rwm:
 	case r.allow: // go on unless nothing is left to be allowed
 		act = append(act,
 			instruction{code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, regs: rAccess, imm: ^bits},
@@ -110,17 +104,17 @@ func (r deviceRule) code() []instruction {
 		match = append(match, load(width, rField, off),
 			instruction{code: bpfJmp32 | unix.BPF_JNE | unix.BPF_K, regs: rField, imm: int32(uint32(value))})
 	}
-	switch r.kind {
+	switch r.Kind {
 	case 'b':
 		unless(unix.BPF_H, offKind, unix.BPF_DEVCG_DEV_BLOCK)
 	case 'c':
 		unless(unix.BPF_H, offKind, unix.BPF_DEVCG_DEV_CHAR)
 	}
-	if r.major != wildcard {
-		unless(unix.BPF_W, offMajor, r.major)
+	if r.Major != Wildcard {
+		unless(unix.BPF_W, offMajor, r.Major)
 	}
-	if r.minor != wildcard {
-		unless(unix.BPF_W, offMinor, r.minor)
+	if r.Minor != Wildcard {
+		unless(unix.BPF_W, offMinor, r.Minor)
 	}
 	for i := 1; i < len(match); i += 2 {
 		match[i].off = int16(len(match) - 1 - i + len(act))
@@ -147,9 +141,9 @@ func verdict(allow bool) []instruction {
 }
 
 // bpf returns the set in the kernel's bits.
-func (a access) bpf() (bits int32) {
+func (a Access) bpf() (bits int32) {
 	for _, b := range [...]struct {
-		access access
+		access Access
 		bit    int32
 	}{
 		{mayRead, unix.BPF_DEVCG_ACC_READ},

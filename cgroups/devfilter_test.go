@@ -150,7 +150,7 @@ func filterTests() []filterTest {
 func compileFilter(t *testing.T, lines ...string) Write {
 	t.Helper()
 	writes, warnings, err := Compile(V2, &specs.LinuxResources{Devices: rules(lines...)})
-	if err != nil || len(warnings) != 0 || len(writes) != 1 || writes[0].File != DeviceFilter {
+	if err != nil || len(warnings) != 0 || len(writes) != 1 || writes[0].File != deviceFilter {
 		t.Fatalf("%v, %q, %v", writes, warnings, err)
 	}
 	return writes[0]
@@ -160,16 +160,17 @@ func TestFilter(t *testing.T) {
 	for _, tt := range filterTests() {
 		t.Run(tt.name, func(t *testing.T) {
 			w := compileFilter(t, tt.rules...)
-			if Needed([]Write{w}) == "" || w.program == nil {
+			program := filterProgram(w.rules)
+			if Needed([]Write{w}) == "" || program == nil {
 				t.Fatal("no program")
 			}
-			expectReachable(t, w.program)
+			expectReachable(t, program)
 			for result, list := range []string{tt.denied, tt.allowed} {
 				if list == "" {
 					continue
 				}
 				for s := range strings.SplitSeq(list, ",") {
-					if got := evaluate(t, w.program, request(s)); got != uint32(result) {
+					if got := evaluate(t, program, request(s)); got != uint32(result) {
 						t.Errorf("%s: %d, want %d", s, got, result)
 					}
 				}
@@ -185,7 +186,7 @@ func TestFilterNothing(t *testing.T) {
 	for _, lines := range [][]string{
 		{"allow"}, {"allow a *:* rwm"}, {"deny", "allow"}, {"deny c 1:3 r", "allow", "allow b 8:0"},
 	} {
-		if w := compileFilter(t, lines...); w.program != nil || Needed([]Write{w}) != "" {
+		if w := compileFilter(t, lines...); filterProgram(w.rules) != nil || Needed([]Write{w}) != "" {
 			t.Errorf("%q: %v", lines, w)
 		}
 	}
@@ -197,20 +198,20 @@ func TestFilterNothing(t *testing.T) {
 
 // What later rules cover takes no room.
 func TestFilterCovered(t *testing.T) {
-	short := compileFilter(t, "deny").program
+	short := filterProgram(compileFilter(t, "deny").rules)
 	for _, lines := range [][]string{
 		append([]string{"deny"}, defaults...),
 		{"deny", "deny c 1:3", "allow c 136:7 rw", "allow b 8:0 m"},
 		{"deny", "deny c 1:3 rw", "deny c 9:* m", "deny c 5:2"},
 	} {
-		if long := compileFilter(t, lines...).program; len(long) != len(short) {
+		if long := filterProgram(compileFilter(t, lines...).rules); len(long) != len(short) {
 			t.Errorf("%q: %d instructions, not %d", lines, len(long), len(short))
 		}
 	}
-	if same := compileFilter(t, "deny", "allow c 1:* r").program; len(same) <= len(short) {
+	if same := filterProgram(compileFilter(t, "deny", "allow c 1:* r").rules); len(same) <= len(short) {
 		t.Error("a rule that counts is left out")
 	}
-	if w := compileFilter(t, "allow", "deny c 1:3"); w.program != nil {
+	if w := compileFilter(t, "allow", "deny c 1:3"); filterProgram(w.rules) != nil {
 		t.Error("a denial that a default rule takes back makes a program")
 	}
 }

@@ -74,18 +74,14 @@ func affected(update, merged *specs.LinuxResources) *specs.LinuxResources {
 // left: what the files held before is put back, and where that fails too, the
 // error says so. The function does the same later.
 //
-// The rules are the present ones for devices, as Compile has them: of these
-// alone the kernel does not tell all.
+// The rules are the present ones for devices alone, as Compile has them: of
+// these the kernel does not tell all.
 func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 	writes, devices, err := g.devicesLast(writes)
 	if err != nil {
 		return nil, err
 	}
-	var back []Write
-	if len(devices) > 0 {
-		back = backToDevices(devices, rules)
-	}
-	back = append(back, g.Before(writes)...)
+	back := append(backToDevices(devices, rules), g.Before(writes)...)
 	undo = func() error { return g.restore(back) }
 	if err := g.Apply(append(writes, devices...)); err != nil {
 		return nil, errors.Join(err, undo())
@@ -94,9 +90,10 @@ func (g *Group) Update(writes, rules []Write) (undo func() error, err error) {
 }
 
 // Before returns the writes that put back what the given ones are going to
-// change, the last one first, and those about single disks after all others: BFQ's weight takes theirs along. Rules for
-// devices are left out. A file that cannot be read has nothing to be put back: either it does not exist, or it holds no
-// value, as memory.reclaim does.
+// change, the last one first, and those about single disks after all others:
+// BFQ's weight takes theirs along. A file that cannot be read has nothing to be
+// put back: it does not exist, or holds no value, as memory.reclaim and those
+// for devices.
 func (g *Group) Before(writes []Write) []Write {
 	var before, disks []Write
 	for _, w := range slices.Backward(writes) {

@@ -1,7 +1,6 @@
 package cgroups
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -17,89 +16,91 @@ func (g *Group) devicesLast(writes []Write) (others, devices []Write, err error)
 			others = append(others, w)
 		}
 	}
-	if len(devices) == 0 || devices[0].File == DeviceFilter {
+	if len(devices) == 0 || devices[0].File == deviceFilter {
 		return others, devices, nil
 	}
-	dir, err := g.dirOf("devices")
+	now, err := g.devicesNow()
 	if err != nil {
 		return nil, nil, explain(devices[0], err)
+	}
+	return others, changes(devices, now), nil
+}
+
+func (w Write) isDeviceRule() bool { return len(w.rules) > 0 }
+
+// devicesNow reads what v1's kernel has in force.
+func (g *Group) devicesNow() (deviceState, error) {
+	dir, err := g.dirOf("devices")
+	if err != nil {
+		return deviceState{}, err
 	}
 	list, err := readFile(dir + "/devices.list")
 	if err != nil {
-		return nil, nil, explain(devices[0], err)
+		return deviceState{}, err
 	}
-	return others, changes(devices, list), nil
+	return readDevices(list)
 }
 
-func (w Write) isDeviceRule() bool { return w.Controller == "devices" || w.File == DeviceFilter }
-
-// forAll tells whether a rule is about all devices.
-func (w Write) forAll() bool { return strings.HasPrefix(w.Value, "a") }
-
-// changes returns what leads from the rules in force, which devices.list holds,
-// to what writes end in. Done as they stand, writes would for a moment deny a
-// running container every device; these first allow what is new, then deny what
-// is gone. Where all is allowed but exceptions, of which the kernel does not
-// tell, there is no way but the writes themselves.
-func changes(writes []Write, list string) []Write {
-	now, then := map[string]access{}, map[string]access{}
-	field := map[string]string{}
+func readDevices(list string) (s deviceState, err error) {
 	for line := range strings.Lines(list) {
-		node, letters := splitRule(strings.TrimSpace(line))
-		now[node], _ = accessOf(letters)
-		field[node] = writes[0].Field
-	}
-	for _, w := range writes {
-		node, letters := splitRule(w.Value)
-		a, _ := accessOf(letters)
-		switch {
-		case w.forAll() && w.File == "devices.allow", strings.HasPrefix(list, "a"):
-			return writes
-		case w.forAll():
-			clear(then)
-		case w.File == "devices.allow":
-			then[node] |= a
-		default:
-			then[node] &^= a
+		d, err := readDevice(strings.TrimSpace(line))
+		if err != nil {
+			return deviceState{}, err
 		}
-		field[node] = w.Field
-	}
-	var all []Write
-	add := func(file string, a, b map[string]access) {
-		for _, node := range slices.Sorted(maps.Keys(a)) {
-			if more := a[node] &^ b[node]; more != 0 {
-				all = append(all, Write{Controller: "devices", File: file, Value: node + " " + more.String(), Field: field[node]})
-			}
+		if d == everything { // but exceptions, of which the kernel does not tell
+			return deviceState{allowed: true}, nil
 		}
+		s.exceptions = append(s.exceptions, deviceRule{d, true, "devices"})
 	}
-	add("devices.allow", then, now)
-	add("devices.deny", now, then)
+	return s, nil
+}
+
+// changes returns what leads from the rules in force to what writes end in.
+// Done as they stand, writes would for a moment deny a running container every
+// device; these first allow what is new, then deny what is gone. From all, or to
+// all, there is no way but the writes themselves.
+func changes(writes []Write, now deviceState) (all []Write) {
+	then := devicesAfter(writes)
+	if then.allowed || now.allowed {
+		return writes
+	}
+	for _, r := range beyond(then.exceptions, now.exceptions) {
+		all = append(all, r.write())
+	}
+	for _, r := range beyond(now.exceptions, then.exceptions) {
+		r.allow = false
+		all = append(all, r.write())
+	}
 	return all
 }
 
-// splitRule splits "c 1:3 rwm" before the access.
-func splitRule(rule string) (node, access string) {
-	i := strings.LastIndexByte(rule, ' ')
-	if i < 0 {
-		return rule, ""
+// beyond returns what rules are about and others, for exactly the same nodes,
+// are not.
+func beyond(rules, others []deviceRule) (more []deviceRule) {
+	for _, r := range rules {
+		for _, o := range others {
+			if r.within(o.Device) && o.within(r.Device) {
+				r.Access &^= o.Access
+			}
+		}
+		if r.Access != 0 {
+			more = append(more, r)
+		}
 	}
-	return rule[:i], rule[i+1:]
+	return more
 }
 
 // backToDevices returns what takes changes of device rules back: the opposite
-// of each, or if they are not just differences, the rules of before.
-func backToDevices(devices, rules []Write) []Write {
-	if devices[0].File == DeviceFilter || slices.ContainsFunc(devices, Write.forAll) {
-		return slices.DeleteFunc(slices.Clone(rules), func(w Write) bool { return !w.isDeviceRule() })
+// of each, or if they begin with one for all devices, as v2's filter does, the
+// rules of before.
+func backToDevices(devices, before []Write) (back []Write) {
+	if slices.ContainsFunc(devices, func(w Write) bool { return w.rules[0].Device == everything }) {
+		return before
 	}
-	var back []Write
 	for _, w := range slices.Backward(devices) {
-		if w.File == "devices.allow" {
-			w.File = "devices.deny"
-		} else {
-			w.File = "devices.allow"
-		}
-		back = append(back, w)
+		r := w.rules[0]
+		r.allow = !r.allow
+		back = append(back, r.write())
 	}
 	return back
 }

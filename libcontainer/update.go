@@ -104,15 +104,15 @@ func (c *Container) applyUpdate(now, u, merged *specs.LinuxResources) (undo func
 		return nil, err
 	}
 	c.options.report(warnings)
-	var present []cgroups.Write
+	var rules []cgroups.Write // the present ones
 	if len(u.Devices) > 0 && r.host {
-		present, _, err = cgroups.Compile(group.Mode(), guarded(now))
+		rules, _, err = cgroups.Compile(group.Mode(), &specs.LinuxResources{Devices: guarded(now).Devices})
 		if err != nil {
 			return nil, err
 		}
 	}
 	if group.Unit().Name != "" {
-		return c.updateUnit(group, writes, present)
+		return c.updateUnit(group, writes, rules)
 	}
-	return group.Update(writes, present)
+	return group.Update(writes, rules)
 }

@@ -61,6 +61,8 @@ func TestConvertDevices(t *testing.T) {
 		{"allowed and taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "rwm"), rule(false, "b", 8, 0, "w")}, "strict",
 			[]deviceAllow{{"/dev/block/8:0", "rm"}}, []deviceAllow{{"/dev/block/8:0", "rm"}}},
 		{"allowed and wholly taken back", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "r"), rule(false, "b", 8, 0, "r")}, "strict", nil, nil},
+		{"two taken back by one", []specs.LinuxDeviceCgroup{all, rule(true, "b", 8, 0, "r"), rule(true, "b", 8, 1, "rw"), rule(false, "b", 8, -1, "r")}, "strict",
+			[]deviceAllow{{"/dev/block/8:1", "w"}}, []deviceAllow{{"/dev/block/8:1", "w"}}},
 		{"reading here, writing there", []specs.LinuxDeviceCgroup{all, rule(true, "c", 195, -1, "r"), rule(true, "c", 195, 0, "w")}, "strict",
 			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}},
 			[]deviceAllow{{"char-nvidia-frontend", "r"}, {"/dev/char/195:0", "rw"}}},
@@ -95,7 +97,7 @@ func devicesOf(t *testing.T, mode cgroups.Mode, rules []specs.LinuxDeviceCgroup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	props, _ := Convert(writes, Host{Version: newest, Read: nothing, Drivers: func(block bool) map[int64]string { return parseDrivers(procDevices, block) }})
+	props, _ := Convert(writes, Host{Version: newest, V1: mode == cgroups.V1, Read: nothing, Drivers: func(block bool) map[int64]string { return parseDrivers(procDevices, block) }})
 	for _, p := range props {
 		switch v := p.Value.Value().(type) {
 		case string:
