@@ -11,7 +11,11 @@
 // controllers to speak of, but is good for tracking processes.
 package cgroups
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"strings"
+)
 
 // ErrUnavailable says that this process cannot make cgroups at all: no
 // hierarchy is mounted, or none may be written to (rootless without
@@ -44,12 +48,10 @@ func (m Mode) String() string {
 
 // Hierarchy is one mounted cgroup tree.
 type Hierarchy struct {
-	// Name is the second field of its line in /proc/self/cgroup: "memory",
-	// "cpu,cpuacct", "name=systemd", and "" for the v2 tree.
+	// Name is the second field of its line in /proc/self/cgroup: the controllers
+	// of a v1 hierarchy ("cpu,cpuacct") or its own name ("name=systemd"), and ""
+	// for the v2 tree, where every directory has its own set of controllers.
 	Name string
-	// Controllers are those bound to a v1 hierarchy. It is empty for a named
-	// hierarchy, and for the v2 tree, where every directory has its own set.
-	Controllers []string
 	// Mount is the absolute directory where the tree is mounted.
 	Mount string
 	// Own is the path of this process in the tree, as its cgroup namespace
@@ -57,8 +59,41 @@ type Hierarchy struct {
 	Own string
 }
 
+func (h Hierarchy) isV2() bool { return h.Name == "" }
+
+// isSystemds tells whether it is one in which systemd keeps its units.
+func (h Hierarchy) isSystemds() bool { return h.isV2() || h.Name == "name=systemd" }
+
+// has tells whether a v1 hierarchy has the controller.
+func (h Hierarchy) has(controller string) bool {
+	return slices.Contains(strings.Split(h.Name, ","), controller)
+}
+
 // Layout is how cgroups are mounted on this host.
-type Layout struct {
-	Mode        Mode
-	Hierarchies []Hierarchy
+type Layout []Hierarchy
+
+// Mode tells which versions there are.
+func (l Layout) Mode() Mode {
+	_, v2 := l.find("")
+	return modeOf(len(l), v2)
+}
+
+func modeOf(hierarchies int, v2 bool) Mode {
+	switch {
+	case hierarchies == 0:
+		return None
+	case !v2:
+		return V1
+	case hierarchies == 1:
+		return V2
+	}
+	return Hybrid
+}
+
+func (l Layout) find(name string) (h Hierarchy, ok bool) {
+	i := slices.IndexFunc(l, func(h Hierarchy) bool { return h.Name == name })
+	if i < 0 {
+		return Hierarchy{}, false
+	}
+	return l[i], true
 }

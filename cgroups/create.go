@@ -65,11 +65,11 @@ func (g *Group) create(writes []Write) error {
 
 // makeDir makes the directories from the mount down to d.
 func (g *Group) makeDir(d dir, needs []Write) error {
-	names := strings.Split(strings.TrimPrefix(d.path, d.mount+"/"), "/")
+	names := strings.Split(strings.TrimPrefix(d.path, d.Mount+"/"), "/")
 	var err error
 	// Another container's removal may take a shared parent away under our feet.
 	for range 10 {
-		parent := d.mount
+		parent := d.Mount
 		for _, name := range names {
 			p := path.Join(parent, name)
 			if err = g.makeOne(d, parent, p, needs); err != nil {

@@ -25,38 +25,25 @@ func Detect() (Layout, error) {
 func (h host) detect() (Layout, error) {
 	lines, err := readFile(h.proc + "/cgroup")
 	if err != nil && !isGone(err) { // a kernel without cgroups lacks the file
-		return Layout{}, err
+		return nil, err
 	}
 	t, err := h.fsType(h.root)
 	pure := err == nil && t == unix.CGROUP2_SUPER_MAGIC
-	var found []Hierarchy
+	var found Layout
 	var mounts mountTable
 	for line := range strings.Lines(lines) {
 		c, ok := parseHierarchy(line)
-		if !ok || pure && c.Name != "" {
+		if !ok || pure && !c.isV2() {
 			continue
 		}
 		if c.Mount, err = h.mount(c, pure, &mounts); err != nil {
-			return Layout{}, err
+			return nil, err
 		}
 		if c.Mount != "" {
 			found = append(found, c)
 		}
 	}
-	return Layout{Mode: modeOf(found), Hierarchies: found}, nil
-}
-
-func modeOf(hs []Hierarchy) Mode {
-	v2 := slices.ContainsFunc(hs, func(h Hierarchy) bool { return h.Name == "" })
-	switch {
-	case len(hs) == 0:
-		return None
-	case !v2:
-		return V1
-	case len(hs) == 1:
-		return V2
-	}
-	return Hybrid
+	return found, nil
 }
 
 // parseHierarchy reads a line of /proc/self/cgroup: "4:memory:/user.slice".
@@ -66,11 +53,7 @@ func parseHierarchy(line string) (Hierarchy, bool) {
 	if !ok || !ok2 {
 		return Hierarchy{}, false
 	}
-	h := Hierarchy{Name: name, Own: own}
-	if name != "" && !strings.HasPrefix(name, "name=") {
-		h.Controllers = strings.Split(name, ",")
-	}
-	return h, true
+	return Hierarchy{Name: name, Own: own}, true
 }
 
 // mount returns where c is mounted, "" if nowhere.
@@ -79,7 +62,7 @@ func (h host) mount(c Hierarchy, pure bool, mounts *mountTable) (string, error) 
 		return h.root, nil
 	}
 	dir, magic := path.Join(h.root, strings.TrimPrefix(c.Name, "name=")), int64(unix.CGROUP_SUPER_MAGIC)
-	if c.Name == "" {
+	if c.isV2() {
 		dir, magic = path.Join(h.root, "unified"), unix.CGROUP2_SUPER_MAGIC
 	}
 	if t, err := h.fsType(dir); err == nil && t == magic {
@@ -117,7 +100,7 @@ func (m *mountTable) find(proc string, c Hierarchy) (string, error) {
 }
 
 func isMountOf(c Hierarchy, fsType string, options []string) bool {
-	if c.Name == "" {
+	if c.isV2() {
 		return fsType == "cgroup2"
 	}
 	if fsType != "cgroup" {

@@ -3,7 +3,7 @@ package cgroups
 import (
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +16,7 @@ type detectTest struct {
 	mountinfo string           // absent if empty: reading it is an error then
 	mounts    map[string]int64 // below /sys/fs/cgroup
 	want      Layout
+	mode      Mode
 }
 
 func detectTests() []detectTest {
@@ -25,35 +26,39 @@ func detectTests() []detectTest {
 			name:   "v2",
 			cgroup: "1:name=systemd:/\n0::/user.slice/a:b\n",
 			mounts: map[string]int64{"": v2},
-			want:   Layout{V2, []Hierarchy{{Mount: "ROOT", Own: "/user.slice/a:b"}}},
+			want:   Layout{{Mount: "ROOT", Own: "/user.slice/a:b"}},
+			mode:   V2,
 		},
 		{
 			name:   "hybrid, merged controllers",
 			cgroup: "5:cpu,cpuacct:/x\n4:memory:/\n1:name=systemd:/init.scope\n0::/init.scope\n",
 			mounts: map[string]int64{"": tmpfs, "cpu,cpuacct": v1, "memory": v1, "systemd": v1, "unified": v2},
-			want: Layout{Hybrid, []Hierarchy{
-				{"cpu,cpuacct", []string{"cpu", "cpuacct"}, "ROOT/cpu,cpuacct", "/x"},
-				{"memory", []string{"memory"}, "ROOT/memory", "/"},
-				{"name=systemd", nil, "ROOT/systemd", "/init.scope"},
-				{"", nil, "ROOT/unified", "/init.scope"},
-			}},
+			want: Layout{
+				{"cpu,cpuacct", "ROOT/cpu,cpuacct", "/x"},
+				{"memory", "ROOT/memory", "/"},
+				{"name=systemd", "ROOT/systemd", "/init.scope"},
+				{"", "ROOT/unified", "/init.scope"},
+			},
+			mode: Hybrid,
 		},
 		{
 			name:      "v1 in unusual places, one not mounted",
 			cgroup:    "4:memory:/\n3:cpu,cpuacct:/\n2:name=elogind:/\n1:pids:/\n",
 			mounts:    map[string]int64{"": tmpfs, "memory": v1, "pids": tmpfs},
 			mountinfo: "30 20 0:2 / /cg\\040roup/cpu rw shared:1 - cgroup cgroup rw,cpuacct,cpu\n31 20 0:3 / /e rw - cgroup none rw,name=elogind\n",
-			want: Layout{V1, []Hierarchy{
-				{"memory", []string{"memory"}, "ROOT/memory", "/"},
-				{"cpu,cpuacct", []string{"cpu", "cpuacct"}, "/cg roup/cpu", "/"},
-				{"name=elogind", nil, "/e", "/"},
-			}},
+			want: Layout{
+				{"memory", "ROOT/memory", "/"},
+				{"cpu,cpuacct", "/cg roup/cpu", "/"},
+				{"name=elogind", "/e", "/"},
+			},
+			mode: V1,
 		},
 		{
 			name:      "v2 elsewhere",
 			cgroup:    "0::/\n",
 			mountinfo: "30 20 0:2 / /proc rw - proc proc rw\nshort - x\n31 20 0:3 / /cg rw - cgroup2 none rw\n",
-			want:      Layout{V2, []Hierarchy{{Mount: "/cg", Own: "/"}}},
+			want:      Layout{{Mount: "/cg", Own: "/"}},
+			mode:      V2,
 		},
 		{name: "nothing mounted", cgroup: "4:memory:/\n0::/\n", mountinfo: "30 20 0:2 / /proc rw - proc proc rw\n"},
 		{name: "kernel without cgroups"},
@@ -84,12 +89,12 @@ func TestDetect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i := range got.Hierarchies {
-				m := &got.Hierarchies[i].Mount
+			for i := range got {
+				m := &got[i].Mount
 				*m = strings.Replace(*m, root, "ROOT", 1)
 			}
-			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			if !slices.Equal(got, tt.want) || got.Mode() != tt.mode {
+				t.Errorf("%s %+v\nwant %s %+v", got.Mode(), got, tt.mode, tt.want)
 			}
 		})
 	}

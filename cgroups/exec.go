@@ -23,35 +23,27 @@ func (g *Group) Beside(pid int) (*Group, error) {
 		return nil, err
 	}
 	for line := range strings.Lines(text) {
-		h, ok := parseHierarchy(line)
-		if !ok || h.Name != "" || strings.HasSuffix(own, h.Own) {
+		now, ok := parseHierarchy(line)
+		if !ok || !now.isV2() || strings.HasSuffix(own, now.Own) {
 			continue
 		}
 		layout, err := Detect() // only now, for where the tree is mounted
 		if err != nil {
 			return nil, err
 		}
-		if dir := path.Join(layout.v2Mount(), h.Own); strings.HasPrefix(dir, own+"/") {
+		v2, _ := layout.find("")
+		if dir := path.Join(v2.Mount, now.Own); strings.HasPrefix(dir, own+"/") {
 			return g.at("", dir), nil
 		}
 	}
 	return g, nil
 }
 
-func (l Layout) v2Mount() string {
-	for _, h := range l.Hierarchies {
-		if h.Name == "" {
-			return h.Mount
-		}
-	}
-	return ""
-}
-
 // at returns the group with another directory in one hierarchy.
 func (g *Group) at(name, dir string) *Group {
 	moved := &Group{dirs: slices.Clone(g.dirs)}
 	for i := range moved.dirs {
-		if moved.dirs[i].name == name {
+		if moved.dirs[i].Name == name {
 			moved.dirs[i].path = dir
 		}
 	}

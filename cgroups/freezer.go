@@ -75,17 +75,15 @@ func (g *Group) Release(pid int) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range layout.Hierarchies {
-		if h.Name != d.name {
-			continue
-		}
-		err := writeFile(path.Join(h.Mount, h.Own, "cgroup.procs"), strconv.Itoa(pid))
-		if errors.Is(err, unix.ESRCH) {
-			return nil
-		}
-		return err
+	h, ok := layout.find(d.Name)
+	if !ok {
+		return errNoFreezer
 	}
-	return errNoFreezer
+	err = writeFile(path.Join(h.Mount, h.Own, "cgroup.procs"), strconv.Itoa(pid))
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // ThawAll thaws the group and all cgroups below it for what has been killed: v1's

@@ -43,23 +43,11 @@ type Group struct {
 	unit     Unit
 }
 
-// dir is a group's directory in one hierarchy.
+// dir is a group's directory in one hierarchy, of which only the name is known
+// after Open.
 type dir struct {
-	name  string // Hierarchy.Name
-	path  string // absolute
-	mount string // where the hierarchy begins; known to New only
-	own   string // Hierarchy.Own; known to New only
-}
-
-func (d dir) isV2() bool { return d.name == "" }
-
-// isSystemds tells whether it is in the hierarchy in which systemd keeps its
-// units.
-func (d dir) isSystemds() bool { return d.isV2() || d.name == "name=systemd" }
-
-// has tells whether a v1 directory has the controller.
-func (d dir) has(controller string) bool {
-	return slices.Contains(strings.Split(d.name, ","), controller)
+	Hierarchy
+	path string // absolute
 }
 
 // New returns the group that linux.cgroupsPath names; nothing is created yet.
@@ -83,7 +71,7 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 		return nil, fmt.Errorf("linux.cgroupsPath: %q: a cgroup cannot have a line break in its name", cgroupsPath)
 	}
 	g := &Group{rootless: rootless}
-	for _, h := range l.Hierarchies {
+	for _, h := range l {
 		base := "/"
 		if relative && rootless {
 			base = path.Dir(h.Own)
@@ -91,12 +79,7 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 		if relative {
 			base = path.Join(base, "skep")
 		}
-		g.dirs = append(g.dirs, dir{
-			name:  h.Name,
-			path:  path.Join(h.Mount, path.Join("/", base), name),
-			mount: h.Mount,
-			own:   h.Own,
-		})
+		g.dirs = append(g.dirs, dir{h, path.Join(h.Mount, path.Join("/", base), name)})
 	}
 	return g, nil
 }
@@ -106,8 +89,8 @@ func New(l Layout, cgroupsPath, id string, rootless bool) (*Group, error) {
 // those for which systemd has no use.
 func OfUnit(l Layout, u Unit, cgroup string) *Group {
 	g := &Group{unit: u, rootless: u.User}
-	for _, h := range l.Hierarchies {
-		g.dirs = append(g.dirs, dir{name: h.Name, path: path.Join(h.Mount, cgroup), mount: h.Mount})
+	for _, h := range l {
+		g.dirs = append(g.dirs, dir{h, path.Join(h.Mount, cgroup)})
 	}
 	return g
 }
@@ -120,7 +103,7 @@ func (g *Group) Unit() Unit { return g.unit }
 func Open(f Facts) *Group {
 	g := &Group{created: slices.Clone(f.Created), kept: slices.Clone(f.Kept), unit: f.Unit}
 	for _, name := range slices.Sorted(maps.Keys(f.Paths)) {
-		g.dirs = append(g.dirs, dir{name: name, path: f.Paths[name]})
+		g.dirs = append(g.dirs, dir{Hierarchy{Name: name}, f.Paths[name]})
 	}
 	return g
 }
@@ -134,24 +117,13 @@ func (g *Group) Facts() Facts {
 func (g *Group) Paths() map[string]string {
 	paths := make(map[string]string, len(g.dirs))
 	for _, d := range g.dirs {
-		paths[d.name] = d.path
+		paths[d.Name] = d.path
 	}
 	return paths
 }
 
 // Mode tells by its directories which writes the group understands.
-func (g *Group) Mode() Mode {
-	v2 := g.V2Dir() != ""
-	switch {
-	case len(g.dirs) == 0:
-		return None
-	case !v2:
-		return V1
-	case len(g.dirs) == 1:
-		return V2
-	}
-	return Hybrid
-}
+func (g *Group) Mode() Mode { return modeOf(len(g.dirs), g.V2Dir() != "") }
 
 // TasksFiles returns the file of each v1 hierarchy to which a single-threaded
 // child writes "0" to join.
@@ -230,7 +202,7 @@ func notDirectory(p string) error { return fmt.Errorf("cgroup %s is not a direct
 // toMake returns the directories on the way to d that Create makes or shares, parents first, and
 // whether d itself is missing.
 func (g *Group) toMake(d dir) (dirs []string, missing bool, err error) {
-	for p := d.path; p != d.mount; p = path.Dir(p) {
+	for p := d.path; p != d.Mount; p = path.Dir(p) {
 		st, err := os.Lstat(p)
 		switch {
 		case p != d.path && g.unit.Name != "" && d.isSystemds():

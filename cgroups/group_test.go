@@ -15,10 +15,10 @@ import (
 
 // CGP-03 CGP-04 CGP-05 CGP-06
 func TestPaths(t *testing.T) {
-	l := Layout{V1, []Hierarchy{
-		{"memory", []string{"memory"}, "/cg/memory", "/user/shell"},
-		{"name=systemd", nil, "/cg/systemd", "/"},
-	}}
+	l := Layout{
+		{"memory", "/cg/memory", "/user/shell"},
+		{"name=systemd", "/cg/systemd", "/"},
+	}
 	for _, tt := range []struct {
 		path     string
 		rootless bool
@@ -74,12 +74,12 @@ func TestModeAndFiles(t *testing.T) {
 // fakeTree is a host whose hierarchies are ordinary directories.
 func fakeTree(t *testing.T) Layout {
 	root := t.TempDir()
-	l := Layout{Mode: V1}
+	var l Layout
 	for _, name := range []string{"memory", "pids"} {
 		if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		l.Hierarchies = append(l.Hierarchies, Hierarchy{name, []string{name}, filepath.Join(root, name), "/"})
+		l = append(l, Hierarchy{name, filepath.Join(root, name), "/"})
 	}
 	return l
 }
@@ -101,7 +101,7 @@ func exists(path string) bool {
 // CGP-08 CGP-11
 func TestCreateRemoveFake(t *testing.T) {
 	l := fakeTree(t)
-	memory, pids := l.Hierarchies[0].Mount, l.Hierarchies[1].Mount
+	memory, pids := l[0].Mount, l[1].Mount
 	if err := os.Mkdir(memory+"/a", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestCreateRemoveFake(t *testing.T) {
 // CGP-11: what somebody else made stays, below the container's cgroup too.
 func TestRemoveKeepsExisting(t *testing.T) {
 	l := fakeTree(t)
-	leaf := l.Hierarchies[0].Mount + "/a"
+	leaf := l[0].Mount + "/a"
 	if err := os.Mkdir(leaf, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestRemoveKeepsExisting(t *testing.T) {
 	if err := Open(g.Facts()).Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if !exists(leaf+"/theirs/too") || exists(leaf+"/inner") || exists(l.Hierarchies[1].Mount+"/a") {
+	if !exists(leaf+"/theirs/too") || exists(leaf+"/inner") || exists(l[1].Mount+"/a") {
 		t.Error("wrong directories removed")
 	}
 }
@@ -178,7 +178,7 @@ func TestRemoveKeepsExisting(t *testing.T) {
 // CGP-02: an existing cgroup that is in use or frozen is refused.
 func TestPlanRefuses(t *testing.T) {
 	l := fakeTree(t)
-	inner := l.Hierarchies[1].Mount + "/a/inner"
+	inner := l[1].Mount + "/a/inner"
 	if err := os.MkdirAll(inner, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestPlanRefuses(t *testing.T) {
 	if _, err := newGroup(t, l, "/a").Plan(); err == nil || !strings.Contains(err.Error(), "it has 2 process(es)") {
 		t.Error(err)
 	}
-	put(t, l.Hierarchies[1].Mount+"/file", "")
+	put(t, l[1].Mount+"/file", "")
 	if _, err := newGroup(t, l, "/file").Plan(); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Error(err)
 	}
@@ -211,7 +211,7 @@ func TestCreateRace(t *testing.T) {
 	if err := second.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if !exists(l.Hierarchies[0].Mount+"/a/b") || !exists(l.Hierarchies[1].Mount+"/a/b") {
+	if !exists(l[0].Mount+"/a/b") || !exists(l[1].Mount+"/a/b") {
 		t.Error("the loser removed the winner's directory")
 	}
 }
@@ -230,13 +230,13 @@ func TestCreateFails(t *testing.T) {
 		t.Errorf("controller not mounted: %v", err)
 	}
 	// The second hierarchy fails: what the first has got is taken back.
-	put(t, l.Hierarchies[1].Mount+"/a", "")
+	put(t, l[1].Mount+"/a", "")
 	g = newGroup(t, l, "/a/b")
 	g.planned = []string{} // as if it had become a file after the plan
 	if err := g.Create(nil); err == nil {
 		t.Error("a file is taken for a cgroup")
 	}
-	if exists(l.Hierarchies[0].Mount+"/a") || len(g.Paths()) != 0 {
+	if exists(l[0].Mount+"/a") || len(g.Paths()) != 0 {
 		t.Error("something is left of a failed Create")
 	}
 }
@@ -297,10 +297,10 @@ func TestHybridV2Controller(t *testing.T) {
 	if err := os.Mkdir(unified, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l.Mode, l.Hierarchies = Hybrid, append(l.Hierarchies, Hierarchy{Mount: unified, Own: "/"})
+	l = append(l, Hierarchy{Mount: unified, Own: "/"})
 	put(t, unified+"/cgroup.controllers", "hugetlb misc\n")
 	put(t, unified+"/cgroup.subtree_control", "")
-	writes, _, err := Compile(l.Mode, &specs.LinuxResources{
+	writes, _, err := Compile(l.Mode(), &specs.LinuxResources{
 		HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 7}},
 		Pids:           &specs.LinuxPids{Limit: ptr[int64](5)},
 	})
@@ -311,7 +311,7 @@ func TestHybridV2Controller(t *testing.T) {
 	if err := g.Create(writes); err != nil {
 		t.Fatal(err)
 	}
-	pids := l.Hierarchies[1].Mount + "/a/pids.max"
+	pids := l[1].Mount + "/a/pids.max"
 	put(t, pids, "")
 	put(t, unified+"/a/hugetlb.2MB.max", "")
 	if err := g.Apply(writes); err != nil {

@@ -65,8 +65,8 @@ func testAbsentController(t *testing.T, l Layout) {
 }
 
 func mounted(l Layout, controller string) bool {
-	for _, h := range l.Hierarchies {
-		if (dir{name: h.Name}).has(controller) {
+	for _, h := range l {
+		if h.has(controller) {
 			return true
 		}
 		if available, err := readFile(h.Mount + "/cgroup.controllers"); err == nil && strings.Contains(available, controller) {

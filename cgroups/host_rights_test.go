@@ -36,7 +36,7 @@ func testReadOnly(t *testing.T, l Layout) {
 			t.Error(err)
 			return
 		}
-		for _, h := range l.Hierarchies {
+		for _, h := range l {
 			if err := unix.Mount("", h.Mount, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
 				t.Errorf("%s: %v", h.Mount, err)
 				return
@@ -68,7 +68,7 @@ func testRootless(t *testing.T, l Layout) {
 	if err := g.Create(writes); err != nil {
 		t.Fatal(err)
 	}
-	if own := filepath.Dir(l.Hierarchies[0].Own); own == "/" || !strings.HasSuffix(g.V2Dir(), own+"/skep/test") {
+	if own := filepath.Dir(l[0].Own); own == "/" || !strings.HasSuffix(g.V2Dir(), own+"/skep/test") {
 		t.Errorf("%s is not below the parent of %s", g.V2Dir(), own)
 	}
 	if err := g.Apply(writes); err != nil {

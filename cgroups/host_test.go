@@ -47,11 +47,11 @@ func TestHost(t *testing.T) {
 		{"gone", testGone},
 	}
 	switch {
-	case l.Mode == None, l.Mode != V2 && os.Geteuid() != 0:
-		t.Fatalf("needs cgroups, and root unless they are v2: mode %s", l.Mode)
+	case l.Mode() == None, l.Mode() != V2 && os.Geteuid() != 0:
+		t.Fatalf("needs cgroups, and root unless they are v2: mode %s", l.Mode())
 	case os.Geteuid() != 0:
 		tests = []test{{"rootless", testRootless}}
-	case l.Mode == V2:
+	case l.Mode() == V2:
 		tests = append(tests, test{"v2 limits", testLimitsV2}, test{"v2 errors", testErrorsV2},
 			test{"v2 threaded", testThreadedV2}, test{"v2 devices", testDevicesV2},
 			test{"v2 io", testIOV2}, test{"v2 unified", testUnifiedV2}, test{"v2 delegate", testDelegateV2})
@@ -62,7 +62,7 @@ func TestHost(t *testing.T) {
 			tests = append(tests, test{"v1 realtime", testRealtimeV1})
 		}
 	}
-	if l.Mode != V1 && os.Geteuid() == 0 {
+	if l.Mode() != V1 && os.Geteuid() == 0 {
 		tests = append(tests, test{"filter", testFilter}, test{"filter others", testFilterOthers},
 			test{"filter load", testFilterLoad}, test{"filter refused", testFilterRefused})
 	}
@@ -77,7 +77,7 @@ func TestHost(t *testing.T) {
 		}
 	}
 	for _, tt := range tests {
-		t.Run(l.Mode.String()+" "+tt.name, func(t *testing.T) {
+		t.Run(l.Mode().String()+" "+tt.name, func(t *testing.T) {
 			defer nothingLeft(t, l)
 			tt.run(t, l)
 		})
@@ -87,7 +87,7 @@ func TestHost(t *testing.T) {
 func testLifecycle(t *testing.T, l Layout) {
 	g := newGroup(t, l, testRoot+"/a/b")
 	plan, err := g.Plan()
-	if err != nil || len(plan.Created) != 3*len(l.Hierarchies) {
+	if err != nil || len(plan.Created) != 3*len(l) {
 		t.Fatalf("plan %v, %v", plan, err)
 	}
 	if err := g.Create(nil); err != nil {
@@ -211,7 +211,7 @@ func testBusy(t *testing.T, l Layout) {
 	pid := itoa(int64(c.Process.Pid))
 	for _, d := range g.dirs {
 		if err := g.removeDir(d, time.Now()); err == nil || !strings.Contains(err.Error(), "still has process "+pid+" after") {
-			t.Errorf("%s: %v", d.name, err)
+			t.Errorf("%s: %v", d.Name, err)
 		}
 	}
 	// A killed process that nobody has waited for must not hold it up.
@@ -246,7 +246,7 @@ func testNeighbours(t *testing.T, l Layout) {
 	// A parent stays if its maker left while the other one was using it.
 	g := create(t, l, "/p/last")
 	for _, d := range g.dirs {
-		for p := d.path; p != d.mount; p = filepath.Dir(p) {
+		for p := d.path; p != d.Mount; p = filepath.Dir(p) {
 			g.created = append(g.created, p)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 // directory's own cgroup.procs the kernel asks for that of the nearest cgroup above both (cgroups(7), delegation
 // containment), which only who is inside of a delegated subtree has.
 func (d dir) checkJoin() error {
-	procs := d.mount + commonAncestor(d.own, strings.TrimPrefix(d.path, d.mount)) + "/cgroup.procs"
+	procs := d.Mount + commonAncestor(d.Own, strings.TrimPrefix(d.path, d.Mount)) + "/cgroup.procs"
 	if err := unix.Faccessat(unix.AT_FDCWD, procs, unix.W_OK, unix.AT_EACCESS); err != nil {
 		err = &os.PathError{Op: "write", Path: path.Clean(procs), Err: err}
-		return fmt.Errorf("%w (to place a process into %s from %s takes the right to that)", err, d.path, d.own)
+		return fmt.Errorf("%w (to place a process into %s from %s takes the right to that)", err, d.path, d.Own)
 	}
 	return nil
 }
@@ -27,12 +27,8 @@ func (g *Group) CanJoin() bool {
 	if err != nil {
 		return false
 	}
-	for _, h := range layout.Hierarchies {
-		if h.Name == "" {
-			return dir{path: g.V2Dir(), mount: h.Mount, own: h.Own}.checkJoin() == nil
-		}
-	}
-	return true
+	h, ok := layout.find("")
+	return !ok || dir{h, g.V2Dir()}.checkJoin() == nil
 }
 
 // commonAncestor returns the deepest cgroup that two cgroups are in, "" for the root. What is outside of the cgroup

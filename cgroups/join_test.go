@@ -44,7 +44,7 @@ func TestCheckJoin(t *testing.T) {
 		}
 		unix.Setfsuid(65534)
 		for own, refused := range map[string]bool{"/deleg/shell": false, "/session": true} {
-			d := dir{path: mount + "/deleg/skep/web", mount: mount, own: own}
+			d := dir{Hierarchy{Mount: mount, Own: own}, mount + "/deleg/skep/web"}
 			err := d.checkJoin()
 			if refused != (err != nil) || refused && (!errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), mount+"/cgroup.procs")) {
 				t.Errorf("from %s: %v", own, err)

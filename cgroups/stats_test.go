@@ -25,7 +25,7 @@ func fixture(t *testing.T, files map[string]string) *Group {
 			if err := os.MkdirAll(dirPath, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			g.dirs = append(g.dirs, dir{name: hierarchy, path: dirPath})
+			g.dirs = append(g.dirs, dir{Hierarchy{Name: hierarchy}, dirPath})
 		}
 		if err := os.WriteFile(filepath.Join(dirPath, file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -146,12 +146,12 @@ func (b *blueprint) designCgroups(ctx context.Context, id string, o *options) er
 		resources = guarded(resources)
 	}
 	var warnings []string
-	if b.writes, warnings, err = cgroups.Compile(layout.Mode, resources); err != nil {
+	if b.writes, warnings, err = cgroups.Compile(layout.Mode(), resources); err != nil {
 		return err
 	}
 	b.warn(warnings...)
 	if o.noCgroups {
-		layout.Hierarchies = nil
+		layout = nil
 	} else if o.systemd {
 		return b.designUnit(ctx, layout, id, o)
 	}

@@ -45,7 +45,7 @@ func noCgroups() error {
 
 // delegation tells an unprivileged user how to come by cgroups.
 func delegation() string {
-	if layout, err := cgroups.Detect(); err == nil && layout.Mode != cgroups.V2 {
+	if layout, err := cgroups.Detect(); err == nil && layout.Mode() != cgroups.V2 {
 		return "an unprivileged user is given cgroups on hosts with cgroup v2 only"
 	}
 	return "an unprivileged user needs cgroups that are delegated: run skep below the own systemd, as by `systemd-run --user --scope skep …`; docs/rootless.md tells more"

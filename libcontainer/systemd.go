@@ -43,7 +43,7 @@ func (b *blueprint) designUnit(ctx context.Context, layout cgroups.Layout, id st
 		Version: math.MaxInt,
 		Read:    func(string, string) string { return "" }, // there is nothing yet
 		Drivers: systemd.Drivers,
-		V1:      layout.Mode != cgroups.V2,
+		V1:      layout.Mode() != cgroups.V2,
 	}
 	if u.manager != nil {
 		host.Version = u.manager.Version
@@ -60,8 +60,8 @@ func (b *blueprint) designUnit(ctx context.Context, layout cgroups.Layout, id st
 // systemd of its own.
 func (o *options) findUnit(ctx context.Context, layout cgroups.Layout, s *specs.Spec, id string) (*unit, *cgroups.Group, error) {
 	user := o.rootless && (os.Geteuid() != 0 || len(o.userBus) > 0)
-	if user && layout.Mode != cgroups.V2 {
-		return nil, nil, fmt.Errorf("the user's systemd has no controllers on cgroup %s: a host with cgroup v2 alone is needed", layout.Mode)
+	if user && layout.Mode() != cgroups.V2 {
+		return nil, nil, fmt.Errorf("the user's systemd has no controllers on cgroup %s: a host with cgroup v2 alone is needed", layout.Mode())
 	}
 	cgroupsPath := ""
 	if s.Linux != nil {

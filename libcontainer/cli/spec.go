@@ -28,7 +28,7 @@ func (a *app) specCommand() *cli.Command {
 				return err
 			}
 			content, err := spec.ExampleJSON(spec.ExampleOptions{
-				CgroupNamespace: layout.Mode == cgroups.V2,
+				CgroupNamespace: layout.Mode() == cgroups.V2,
 				Rootless:        c.Bool("rootless"),
 				UID:             uint32(os.Geteuid()),
 				GID:             uint32(os.Getegid()),
