@@ -20,10 +20,6 @@ type Stats struct {
 	Blkio  BlkioStats  `json:"blkio"`
 	// Hugetlb is by page size, such as 2MB.
 	Hugetlb map[string]HugetlbStats `json:"hugetlb"`
-	// RDMA is by device. The events of runc do not have it.
-	RDMA map[string]RDMAStats `json:"-"`
-	// Misc is by resource. The events of runc do not have it.
-	Misc map[string]MiscStats `json:"-"`
 }
 
 // counted has a row per controller, by v1's name of it, and where each version
@@ -39,8 +35,6 @@ var counted = [...]struct {
 	{"pids", pidsStats, pidsStats},
 	{"blkio", blkioStatsV1, ioStatsV2},
 	{"hugetlb", hugetlbStatsV1, hugetlbStatsV2},
-	{"rdma", rdmaStats, rdmaStats},
-	{"misc", miscStats, miscStats},
 	{"pressure", nil, pressureStats},
 }
 
@@ -134,16 +128,4 @@ func number(s string) (n uint64, ok bool) {
 		return 0, false // ParseUint returns the greatest number for one that is greater
 	}
 	return n, true
-}
-
-// assignments reads words of the form name=number.
-func assignments(words []string) iter.Seq2[string, uint64] {
-	return func(yield func(string, uint64) bool) {
-		for _, word := range words {
-			name, value, _ := strings.Cut(word, "=")
-			if n, ok := number(value); ok && !yield(name, n) {
-				return
-			}
-		}
-	}
 }

@@ -27,10 +27,6 @@ type Throttling struct {
 	Periods          uint64 `json:"periods,omitempty"` // that have passed with something to run
 	ThrottledPeriods uint64 `json:"throttledPeriods,omitempty"`
 	ThrottledTime    uint64 `json:"throttledTime,omitempty"`
-	// Bursts are the periods in which more than the quota was used. The events
-	// of runc do not have them.
-	Bursts    uint64 `json:"-"`
-	BurstTime uint64 `json:"-"` // above the quota
 }
 
 const (
@@ -42,7 +38,6 @@ func throttlingV1(c *counters, s *Stats) {
 	t := c.table("cpu.stat")
 	s.CPU.Throttling = Throttling{
 		Periods: t["nr_periods"], ThrottledPeriods: t["nr_throttled"], ThrottledTime: t["throttled_time"],
-		Bursts: t["nr_bursts"], BurstTime: t["burst_time"],
 	}
 }
 
@@ -77,7 +72,6 @@ func cpuStatsV2(c *counters, s *Stats) {
 	}
 	s.CPU.Throttling = Throttling{
 		Periods: t["nr_periods"], ThrottledPeriods: t["nr_throttled"], ThrottledTime: t["throttled_usec"] * microsecond,
-		Bursts: t["nr_bursts"], BurstTime: t["burst_usec"] * microsecond,
 	}
 }
 

@@ -7,9 +7,7 @@ type MemoryStats struct {
 	Cache uint64        `json:"cache,omitempty"` // of files
 	Usage MemoryCounter `json:"usage"`
 	// Swap is memory and swap together, as v1 counts them.
-	Swap MemoryCounter `json:"swap"`
-	// SwapOnly is v2's. The events of runc do not have it.
-	SwapOnly  MemoryCounter     `json:"-"`
+	Swap      MemoryCounter     `json:"swap"`
 	Kernel    MemoryCounter     `json:"kernel"`    // on v1
 	KernelTCP MemoryCounter     `json:"kernelTCP"` // on v1
 	Raw       map[string]uint64 `json:"raw,omitempty"`
@@ -40,19 +38,18 @@ func memoryStatsV1(c *counters, s *Stats) {
 }
 
 func memoryStatsV2(c *counters, s *Stats) {
-	counter := func(name string) MemoryCounter {
-		return MemoryCounter{
-			Limit: c.number(name + "max"), Usage: c.number(name + "current"),
-			Max: c.number(name + "peak"), // Linux 5.19, for swap 6.5
-		}
-	}
 	m := &s.Memory
 	m.Raw = c.table("memory.stat")
 	m.Cache = m.Raw["file"]
-	m.Usage, m.SwapOnly = counter("memory."), counter("memory.swap.")
+	m.Usage = MemoryCounter{
+		Limit: c.number("memory.max"), Usage: c.number("memory.current"),
+		Max: c.number("memory.peak"), // Linux 5.19
+	}
 	// Callers expect v1's sum. The two maxima need not have been reached at the
 	// same time, so they have none.
-	m.Swap = MemoryCounter{Usage: m.Usage.Usage + m.SwapOnly.Usage, Limit: sum(m.Usage.Limit, m.SwapOnly.Limit)}
+	m.Swap = MemoryCounter{
+		Limit: sum(m.Usage.Limit, c.number("memory.swap.max")), Usage: m.Usage.Usage + c.number("memory.swap.current"),
+	}
 }
 
 // sum adds limits, of which the greatest number is none.

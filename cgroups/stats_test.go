@@ -52,7 +52,7 @@ func TestStatsFiles(t *testing.T) {
 		}, Stats{CPU: CPUStats{
 			Usage: CPUUsage{Total: 555, Percpu: []uint64{500, 55}, PercpuUser: []uint64{400, 50}, PercpuKernel: []uint64{100, 5},
 				User: 120_000_000, Kernel: 30_000_000},
-			Throttling: Throttling{Periods: 10, ThrottledPeriods: 3, ThrottledTime: 12345, Bursts: 2, BurstTime: 9},
+			Throttling: Throttling{Periods: 10, ThrottledPeriods: 3, ThrottledTime: 12345},
 		}}},
 		{"cpu on v2", map[string]string{
 			"/cpu.stat": "usage_usec 555\nuser_usec 500\nsystem_usec 55\ncore_sched.force_idle_usec 0\n" +
@@ -60,7 +60,7 @@ func TestStatsFiles(t *testing.T) {
 			"/cpu.pressure": psi,
 		}, Stats{CPU: CPUStats{
 			Usage:      CPUUsage{Total: 555000, User: 500000, Kernel: 55000},
-			Throttling: Throttling{Periods: 10, ThrottledPeriods: 3, ThrottledTime: 12000, Bursts: 2, BurstTime: 9000},
+			Throttling: Throttling{Periods: 10, ThrottledPeriods: 3, ThrottledTime: 12000},
 			PSI:        wantPSI,
 		}}},
 		{"cpuset on v1", map[string]string{
@@ -87,12 +87,11 @@ func TestStatsFiles(t *testing.T) {
 		}, Stats{Memory: MemoryStats{
 			Cache: 4096, Raw: map[string]uint64{"anon": 8192, "file": 4096},
 			Usage: MemoryCounter{Limit: 65536, Usage: 12288, Max: 16384}, Swap: MemoryCounter{Limit: 98304, Usage: 13288},
-			SwapOnly: MemoryCounter{Limit: 32768, Usage: 1000, Max: 2000}, PSI: wantPSI,
+			PSI: wantPSI,
 		}}},
 		{"no limit and no swap on v2", map[string]string{"/memory.current": "1\n", "/memory.max": "max\n", "/memory.swap.max": "max\n"},
 			Stats{Memory: MemoryStats{
 				Usage: MemoryCounter{Limit: math.MaxUint64, Usage: 1}, Swap: MemoryCounter{Limit: math.MaxUint64, Usage: 1},
-				SwapOnly: MemoryCounter{Limit: math.MaxUint64},
 			}}},
 		{"pids", map[string]string{"pids/pids.current": "3\n", "pids/pids.max": "41\n"}, Stats{Pids: PidsStats{3, 41}}},
 		{"pids without limit", map[string]string{"/pids.current": "3\n", "/pids.max": "max\n"}, Stats{Pids: PidsStats{Current: 3}}},
@@ -104,12 +103,6 @@ func TestStatsFiles(t *testing.T) {
 		{"hugetlb of a hybrid host", map[string]string{
 			"memory/memory.usage_in_bytes": "0\n", "/hugetlb.2MB.current": "2097152\n", "/hugetlb.2MB.events": "max 3\n",
 		}, Stats{Hugetlb: map[string]HugetlbStats{"2MB": {Usage: 2097152, Failcnt: 3}}}},
-		{"rdma", map[string]string{
-			"/rdma.current": "mlx4_0 hca_handle=2 hca_object=20\n", "/rdma.max": "mlx4_0 hca_handle=3 hca_object=max\n",
-		}, Stats{RDMA: map[string]RDMAStats{"mlx4_0": {RDMACounter{2, 20}, RDMACounter{3, math.MaxUint64}}}}},
-		{"misc", map[string]string{
-			"/misc.current": "sev 2\nsev_es 0\n", "/misc.max": "sev 4\nsev_es max\n", "/misc.events": "sev.max 1\nsev_es.max 0\n",
-		}, Stats{Misc: map[string]MiscStats{"sev": {2, 4, 1}, "sev_es": {Limit: math.MaxUint64}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { expectStats(t, tt.files, tt.want) })
 	}
