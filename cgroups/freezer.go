@@ -17,7 +17,8 @@ type Freezer int
 
 const (
 	NoFreezer Freezer = iota // the host has none, or the group is gone
-	Thawed                   // also while it is still freezing
+	Thawed
+	Freezing // some processes may have stopped, others have not
 	Frozen
 )
 
@@ -28,21 +29,33 @@ const freezeTimeout = 10 * time.Second
 // Freezer returns whether the group is frozen, be it by an ancestor.
 func (g *Group) Freezer() (Freezer, error) {
 	d := g.freezerDir()
-	file, frozen := "/"+stateV1, "FROZEN"
-	if d.isV2() {
-		file, frozen = "/cgroup.events", "frozen 1"
-	}
 	if d.path == "" {
 		return NoFreezer, nil
 	}
-	state, err := readFile(d.path + file)
-	switch {
-	case isGone(err):
+	state, err := d.freezer()
+	if isGone(err) {
 		return NoFreezer, nil
+	}
+	return state, err
+}
+
+func (d dir) freezer() (Freezer, error) {
+	file, frozen, freezing := stateV1, "FROZEN", "FREEZING"
+	if d.isV2() {
+		file, frozen = "cgroup.events", "frozen 1"
+	}
+	state, err := readFile(d.path + "/" + file)
+	if err == nil && d.isV2() && !strings.Contains(state, frozen) {
+		state, err = readFile(d.path + "/cgroup.freeze")
+		freezing = "1"
+	}
+	switch {
 	case err != nil:
 		return NoFreezer, err
 	case strings.Contains(state, frozen):
 		return Frozen, nil
+	case strings.Contains(state, freezing):
+		return Freezing, nil
 	}
 	return Thawed, nil
 }
@@ -214,6 +227,8 @@ func (f Freezer) String() string {
 	switch f {
 	case Thawed:
 		return "thawed"
+	case Freezing:
+		return "freezing"
 	case Frozen:
 		return "frozen"
 	}

@@ -191,7 +191,7 @@ func (g *Group) checkThawed() error {
 	switch state, err := g.Freezer(); {
 	case err != nil:
 		return err
-	case state == Frozen:
+	case state == Frozen, state == Freezing:
 		return fmt.Errorf("cgroup %s is frozen", g.freezerDir().path)
 	}
 	return nil

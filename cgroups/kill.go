@@ -39,10 +39,10 @@ func (g *Group) killEach(sig unix.Signal) (err error) {
 	// Whatever happens: a group left frozen cannot even be killed on v1.
 	if sig == unix.SIGKILL {
 		defer func() { err = errors.Join(err, g.ThawAll()) }()
-	} else if before != Frozen {
+	} else if before == Thawed {
 		defer func() { err = errors.Join(err, g.thaw()) }()
 	}
-	frozen := before == Frozen || before == Thawed && g.freeze(killFreezeTimeout) == nil
+	frozen := before == Frozen || before != NoFreezer && g.freeze(killFreezeTimeout) == nil
 	seen := make(map[int]bool)
 	for deadline := time.Now().Add(removeTimeout); ; {
 		pids, err := g.Procs()

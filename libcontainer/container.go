@@ -124,7 +124,8 @@ func (c *Container) Status() Status {
 	if _, err := os.Lstat(c.dir.file(gateFile)); err == nil {
 		return Created
 	}
-	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && f == cgroups.Frozen {
+	// What is still freezing too: a pause that was killed may have left it so, and resume is to thaw it.
+	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && (f == cgroups.Frozen || f == cgroups.Freezing) {
 		return Paused
 	}
 	return Running

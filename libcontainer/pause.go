@@ -20,7 +20,8 @@ func (c *Container) Pause() error {
 	})
 }
 
-// Resume lets the processes of a paused container run on. The error is ErrNotPaused for any other status.
+// Resume lets the processes of a paused container run on, also where a Pause was ended before all had stopped. The error
+// is ErrNotPaused for any other status.
 func (c *Container) Resume() error {
 	return c.exclusively(func() error {
 		if err := c.Status().allows().resume; err != nil {

@@ -2,10 +2,13 @@ package tests
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // frozen says whether the kernel has stopped the container's processes.
@@ -38,6 +41,64 @@ func TestPauseResume(t *testing.T) {
 			t.Errorf("after resume: %s", got)
 		}
 	}
+}
+
+// unfreezable is a process that no freezer stops: until the test ends it waits for the lock of a directory, which another
+// holds that waits for who is to serve the filesystem.
+func unfreezable(t *testing.T) (pid int) {
+	t.Helper()
+	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := tempDir(t)
+	if err := unix.Mount("none", dir, "fuse", 0, "rootmode=40000,user_id=0,group_id=0,fd="+itoa(int(fuse.Fd()))); err != nil {
+		t.Fatal(err)
+	}
+	var waiting []*exec.Cmd
+	t.Cleanup(func() {
+		fuse.Close() // to wait for it is an error now
+		for _, cmd := range waiting {
+			_ = waitChild(cmd)
+		}
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, name := range []string{"holds", "waits"} {
+		cmd := exec.Command("touch", filepath.Join(dir, name))
+		if err := startChild(cmd); err != nil {
+			t.Fatal(err)
+		}
+		pid, waiting = cmd.Process.Pid, append(waiting, cmd)
+		eventually(t, "it waits", func() bool { return strings.Contains(readFile(t, procPath(pid, "status")), "State:\tD") })
+	}
+	return pid
+}
+
+// OPD-08 CLI-07: a container is paused that a pause which was killed has left half frozen, and one resume thaws it.
+func TestPauseUnfinished(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runDetached(newBundle(t, args("/bin/sh", "-c", "while echo; do sleep 0.01; done")))
+	file, freeze := "cgroup.freeze", "1"
+	if onV1("freezer") {
+		file, freeze = "freezer.state", "FROZEN"
+	}
+	for _, w := range [][2]string{{"cgroup.procs", itoa(unfreezable(t))}, {file, freeze}} {
+		if err := os.WriteFile(filepath.Join(cgroupDir(t, "freezer", c.bundle.cgroup), w[0]), []byte(w[1]), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.status(); got != "paused" || c.frozen() {
+		t.Errorf("the container is %s; frozen: %v", got, c.frozen())
+	}
+	r.fails("container not running", "pause", c.id)
+	r.ok("resume", c.id)
+	if got := c.status(); got != "running" {
+		t.Errorf("the container is %s", got)
+	}
+	before := len(c.made.later(t))
+	eventually(t, "the program goes on", func() bool { return len(c.made.later(t)) > before })
 }
 
 // CLI-07: each command says what status it needs, and changes nothing.
