@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -190,87 +189,39 @@ func TestRacingDirectories(t *testing.T) {
 	b.write("work/tmp/file", "", 0o644)
 	b.write("work/masked", "", 0o644)
 	b.write("work/readonly/file", "", 0o644)
+	r.output(b) // as long as nobody is in the way
 	for _, name := range []string{"dev", "work"} {
 		b.link(tr.dir, "other-"+name)
-		defer swap(t, filepath.Join(b.rootfs, name), filepath.Join(b.rootfs, "other-"+name), 0)()
 	}
-	for range 25 {
-		r.run(b) // it may fail; where it went is the question
-	}
+	r.race(b, "dev", "work")
 	tr.check()
 }
 
-// swap exchanges two names until it is stopped: without a pause, or in bursts with pauses of random length up to rest.
-func swap(t *testing.T, one, other string, rest time.Duration) (stop func()) {
+// race runs a bundle while somebody exchanges names of its root filesystem with others, which "other-" begins, all the
+// time. The runs may fail; where they went is the question.
+func (r *ociRuntime) race(b bundle, names ...string) {
+	r.t.Helper()
 	var stopped atomic.Bool
+	var swaps atomic.Int64
 	done := make(chan error)
-	swaps := 0
 	go func() {
 		var err error
-		for ; err == nil && !stopped.Load(); swaps++ {
-			err = unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
-			if rest > 0 && rand.N(64) == 0 {
-				time.Sleep(rand.N(rest))
-			}
+		for ; err == nil && !stopped.Load(); swaps.Add(1) {
+			err = b.swap(names[rand.N(len(names))])
 		}
 		done <- err
 	}()
-	return func() {
-		stopped.Store(true)
-		if err := <-done; err != nil || swaps < 100 {
-			t.Errorf("only %d swaps of %s, nothing was tried: %v", swaps, one, err)
-		}
+	for tries := 0; tries < 25 || swaps.Load() < 1000; tries++ {
+		r.run(b)
+	}
+	stopped.Store(true)
+	if err := <-done; err != nil {
+		r.t.Error(err)
 	}
 }
 
-// PRP-08 PRP-12: CVE-2025-31133, while the runtime masks paths, somebody swaps /proc and /sys for empty directories. A
-// container has all its masks, or does not come to be.
-func TestRacingMasks(t *testing.T) {
-	r := newRuntime(t)
-	b := newBundle(t, args("/bin/sh", "-c", "for p in /proc /other-proc; do [ -e $p/self ] && cat $p/self/mountinfo && exit; done"), linux(func(l *specs.Linux) {
-		l.ReadonlyPaths = append(l.ReadonlyPaths, "/sys/kernel")
-	}))
-	want := mountKinds(r.output(b))
-	for _, name := range []string{"proc", "sys"} {
-		if err := os.Mkdir(filepath.Join(b.rootfs, "other-"+name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		// Where the swaps never rest, a fast machine makes no container at all: some thirty steps look at /proc or /sys.
-		defer swap(t, filepath.Join(b.rootfs, name), filepath.Join(b.rootfs, "other-"+name), 5*time.Millisecond)()
-	}
-	race(t, 25, func() bool {
-		res := r.run(b)
-		if res.code != 0 || res.stdout == "" { // or /proc was away when the program looked for it
-			return false
-		}
-		if got := mountKinds(res.stdout); !slices.Equal(got, want) {
-			t.Errorf("the container has the mounts\n%q\nnot\n%q", got, want)
-		}
-		return true
-	})
-}
-
-// race makes n containers against somebody who races with the runtime, and more until one has come to be: which of them
-// do is chance, but where none does nothing was tried.
-func race(t *testing.T, n int, run func() (made bool)) {
-	t.Helper()
-	made := 0
-	for tries, end := 0, time.Now().Add(time.Minute); tries < n || made == 0; tries++ {
-		if run() {
-			made++
-		} else if time.Now().After(end) {
-			t.Errorf("%d tries have made no container: nothing was tried", tries)
-			return
-		}
-	}
-	t.Logf("%d made", made)
-}
-
-// mountKinds lists what is mounted, wherever it is.
-func mountKinds(table string) (kinds []string) {
-	for _, m := range parseMounts(table) {
-		kinds = append(kinds, m.fstype+" "+m.root+" "+m.options)
-	}
-	slices.Sort(kinds)
-	return kinds
+// swap exchanges a name of the root filesystem with the one that has "other-" before it.
+func (b bundle) swap(name string) error {
+	one, other := filepath.Join(b.rootfs, name), filepath.Join(b.rootfs, "other-"+name)
+	return unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
 }

@@ -22,6 +22,9 @@ type fault struct {
 	on    func(call uint64) bool // which calls count; nil: effects
 	wrap  []string               // a command line to put before the runtime's, which executes it
 	from  uint64                 // none counts before the first of this number; 0: all do
+
+	// The calls are those of what the runtime forks, init and the program: in no other user namespace.
+	inside bool
 }
 
 // effects are the system calls between which a death, or at which an error,
@@ -50,7 +53,7 @@ func isOpen(call uint64) bool {
 
 // trace runs a command of the runtime under ptrace with a fault. struck tells
 // whether the command came that far. Only the runtime's own threads are traced:
-// what it clones with CLONE_VFORK, or into another user namespace, is not.
+// what it clones with CLONE_VFORK, unless the fault is inside, or into another user namespace, is not.
 func (r *ociRuntime) trace(f fault, args ...string) (res result, struck bool) {
 	r.t.Helper()
 	runtime.LockOSThread() // ptrace obeys one thread only
@@ -97,7 +100,10 @@ type tracer struct {
 // follow traces the process to its end and returns its exit code, -1 when it
 // was killed.
 func (t *tracer) follow() int {
-	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+	options := unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+	if t.inside {
+		options |= unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
+	}
 	for {
 		var ws unix.WaitStatus
 		// Without children of other threads: those are somebody else's.
@@ -158,7 +164,8 @@ func (t *tracer) call(pid int) {
 	if entry && regs.Orig_rax == t.from {
 		t.from = 0
 	}
-	if !entry || t.from != 0 || !counts(regs.Orig_rax) {
+	forked := unix.Tgkill(t.pid, pid, 0) != nil // no thread of the runtime's
+	if !entry || t.from != 0 || forked != t.inside || !counts(regs.Orig_rax) {
 		return
 	}
 	if t.count++; t.count != t.n {
