@@ -190,7 +190,7 @@ func TestProcessAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if err := awaitExit(fd, pid, 10*time.Second); err != nil {
+	if err := awaitExit(fd, pid, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	zombie, err := readStat(pid)

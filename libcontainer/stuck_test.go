@@ -2,13 +2,30 @@ package libcontainer
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// awaitName waits until a process has a name. Who starts one is told, by a descriptor that is closed on exec, before
+// the kernel gives it the name of its program.
+func awaitName(t *testing.T, pid int, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if string(comm) == name+"\n" {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("process %d is called %q, not %s (%v)", pid, comm, name, err)
+		}
+	}
+}
 
 // OPD-07: what does not end is told with its reason.
 func TestStuck(t *testing.T) {
@@ -25,6 +42,7 @@ func TestStuck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		awaitName(t, pid, "sleep")
 		c := &Container{state: &State{Init: Process{Pid: pid}}}
 		if got := c.stuck(); !strings.HasPrefix(got, fmt.Sprintf("%d%s", pid, test.want)) {
 			t.Errorf("%q, want %d%s", got, pid, test.want)

@@ -182,7 +182,7 @@ func field(t testing.TB, pid int, name string) string {
 }
 
 // patience bounds every wait for another process.
-const patience = 20 * time.Second
+const patience = 5 * time.Minute
 
 // awaitExit waits until the process behind a pidfd has ended.
 func awaitExit(t testing.TB, pidfd int) {

@@ -1,6 +1,7 @@
 package nsenter
 
 import (
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -28,9 +29,9 @@ func TestTerminal(t *testing.T) {
 					l.Call(unix.SYS_WRITE, plan.Imm(2), l.String("hello\n"), plan.Imm(6))
 				}))
 			master := res.Files[plan.PtyMaster]
-			got := make([]byte, 64)
-			if n, err := master.Read(got); err != nil || string(got[:n]) != "hello\r\n" {
-				t.Errorf("the terminal says %q, %v", got[:n], err)
+			got := make([]byte, len("hello\r\n"))
+			if _, err := io.ReadFull(master, got); err != nil || string(got) != "hello\r\n" { // it may come in parts
+				t.Errorf("the terminal says %q, %v", got, err)
 			}
 			var pts, console unix.Stat_t
 			if err := unix.Stat(b.path("dev/pts/0"), &pts); err != nil {

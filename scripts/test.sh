@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 export SKEP_BINARY
 run() {
 	"$GOTESTSUM" --format pkgname --hide-summary=skipped --rerun-fails=1 --rerun-fails-max-failures=8 \
-		--packages "$*" -- -count=1 -timeout 20m
+		--packages "$*" -- -count=1 -timeout 60m
 }
 
 if [ $# -gt 0 ]; then

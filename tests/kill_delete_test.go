@@ -95,14 +95,14 @@ func TestDeleteKills(t *testing.T) {
 	r := newRuntime(t)
 	c := r.create(newBundle(t))
 	c.delete()
-	if unix.Kill(c.pid, 0) == nil {
+	if !ended(c.pid) {
 		t.Errorf("init %d of the deleted container lives", c.pid)
 	}
 	for range 2 { // the same id again
 		r.ok("run", "--detach", "--bundle", newBundle(t).dir, c.id)
 		pid := r.state(c.id).Pid
 		r.ok("delete", "--force", c.id)
-		if unix.Kill(pid, 0) == nil {
+		if !ended(pid) {
 			t.Errorf("init %d of the deleted container lives", pid)
 		}
 		r.fails("does not exist", "state", c.id)

@@ -26,7 +26,7 @@ func leakCheck(t *testing.T) {
 	before := snapshot()
 	t.Cleanup(func() {
 		var left []string
-		for deadline := time.Now().Add(patience / 4); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience / 5); ; time.Sleep(10 * time.Millisecond) {
 			reapOrphans()
 			if left = difference(before, snapshot()); len(left) == 0 {
 				return
@@ -96,7 +96,7 @@ func sweep() {
 		}
 		children.Unlock()
 	}
-	for deadline := time.Now().Add(patience / 4); len(markedCgroups()) > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience / 5); len(markedCgroups()) > 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 		reapOrphans()
 		for _, dir := range markedCgroups() {

@@ -70,26 +70,26 @@ func (c *container) cpuTime() time.Duration {
 	return time.Duration(c.counter("cpu", "cpu.stat", "usage_usec")) * time.Microsecond
 }
 
-// CGC-02: programs that want two processors get about the quota, a fifth of one; more than half of one is too much.
+// CGC-02: programs that want two processors get about the quota, a tenth of one; more than half of one is too much.
 // The kernel counts the periods, so that the speed of the machine does not matter; what a period is overdrawn by comes
-// off the next ones, which is why there are many.
+// off the next ones, which is why the average is waited for. All counters only grow: what is to be less is read first.
 func TestCPUQuotaHolds(t *testing.T) { cpuQuotaHolds(t, newRuntime(t)) }
 
 func cpuQuotaHolds(t *testing.T, r *ociRuntime) {
 	t.Helper()
-	const quota, period, many = 20 * time.Millisecond, 100 * time.Millisecond, 20
+	const quota, period, many = 10 * time.Millisecond, 100 * time.Millisecond, 20
 	c := r.runDetached(newBundle(t, apart, args("/bin/sh", "-c", "while :; do :; done & while :; do :; done"), resources(func(r *specs.LinuxResources) {
 		cpu(r).Quota, cpu(r).Period = ptr(quota.Microseconds()), ptr(uint64(period.Microseconds()))
 	})))
 	count := func(key string) int { return c.counter("cpu", "cpu.stat", key) }
-	eventually(t, "it is throttled", func() bool { return count("nr_throttled") > 0 })
-	throttled, periods, used := count("nr_throttled"), count("nr_periods"), c.cpuTime()
-	eventually(t, "it is throttled in many periods", func() bool { return count("nr_throttled") >= throttled+many })
-	used = c.cpuTime() - used
-	periods = count("nr_periods") - periods
-	if most, least := time.Duration(periods)*period/2, many*quota/4; used > most || used < least {
-		t.Errorf("used %v in %d periods, not between %v and %v", used, periods, least, most)
+	eventually(t, "it is throttled in many periods", func() bool { return count("nr_throttled") >= many })
+	if used, least := c.cpuTime(), many*quota/4; used < least {
+		t.Errorf("used %v in %d periods that took the quota, less than %v", used, many, least)
 	}
+	eventually(t, "half a processor is more than it gets", func() bool {
+		used := c.cpuTime()
+		return used < time.Duration(count("nr_periods"))*period/2
+	})
 }
 
 // CGC-06: the program, and what it starts, stays on the processors of the set.

@@ -131,6 +131,12 @@ func processes() []process {
 	return all
 }
 
+// ended says whether a process has, reaped or not.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(procPath(pid, "stat"))
+	return err != nil || strings.Contains(string(stat), ") Z ") || strings.Contains(string(stat), ") X ")
+}
+
 // descendants returns the processes below this one.
 func descendants() []process {
 	all := processes()
@@ -151,7 +157,7 @@ func descendants() []process {
 
 // patience is how long a test waits for what has to happen, far longer than it takes: the machine may be emulated
 // or have others to serve.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // eventually polls until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -103,8 +103,13 @@ func (a *seccompAgent) alone() {
 func serve(listener *os.File, answer func(nr int) unix.Errno) (asked func() []int) {
 	var lock sync.Mutex
 	var seen []int
-	fd := listener.Fd()
+	own, err := unix.FcntlInt(listener.Fd(), unix.F_DUPFD_CLOEXEC, 3) // the test may close its own, and use the number again
+	if err != nil {
+		panic(err) // the listener is open
+	}
+	fd := uintptr(own)
 	go func() {
+		defer unix.Close(own)
 		for {
 			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 			if _, err := unix.Poll(fds, -1); err == unix.EINTR {

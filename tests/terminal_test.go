@@ -69,7 +69,7 @@ func (r *ociRuntime) inTerminal(stdin, stdout *os.File, arguments ...string) *se
 	r.t.Helper()
 	master, slave := newPty(r.t)
 	setSize(r.t, master, 40, 120)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // 100 MB through an emulated terminal
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	r.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, r.binary, append([]string{"--root", r.root}, arguments...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave

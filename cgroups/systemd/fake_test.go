@@ -52,7 +52,7 @@ func newFake(t *testing.T, socket string, answers map[string]func(*fake, *dbus.M
 			f.serve(conn)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	m, err := ConnectUser(ctx, []string{"unix:path=" + path + ".absent", "unix:path=" + path})
 	if err != nil {
@@ -191,7 +191,7 @@ func TestReset(t *testing.T) {
 		_, _ = conn.Read(make([]byte, 1))
 		_, _ = conn.Write([]byte("l\x02\x00\x01\x00\x00\x00\x00\x01\x00\x00\x00\x08\x00\x00\x00")) // the beginning of an answer
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if m, err := ConnectUser(ctx, []string{"unix:path=" + path}); err == nil {
 		m.Close()

@@ -58,7 +58,7 @@ func TestDialIn(t *testing.T) {
 			t.Fatalf("the main thread is in %s, not in %s", ns, home)
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); strangers(t, home) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strangers(t, home) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d threads stay in another namespace", strangers(t, home))
 		}

@@ -90,7 +90,7 @@ func joinCgroups(hierarchies []hierarchy, group string) error {
 // be on their way out.
 func removeCgroups(hierarchies []hierarchy, group string) error {
 	var failed error
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(settled); ; time.Sleep(10 * time.Millisecond) {
 		failed = nil
 		for _, h := range hierarchies {
 			for _, dir := range slices.Backward(cgroupsBelow(filepath.Join(h.dir, group))) {

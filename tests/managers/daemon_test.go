@@ -82,7 +82,7 @@ func testCase(t *testing.T, name string, d *daemon, run func(t *testing.T)) {
 }
 
 // settled is how long what a case has ended may need to vanish.
-const settled = 30 * time.Second
+const settled = time.Minute
 
 // leakCheck compares the machine before and after the test. What vanishes is
 // no leak: a case may be the first to see the end of another's. A case may
