@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Everything below happens in cgroups of the host below this path.
-const testRoot = "/skep-test-cgroups"
+// Everything below happens in cgroups of the host below this path, which no other run has.
+var testRoot = "/skep-test-cgroups-" + itoa(int64(os.Getpid()))
 
 // TestHost runs on the cgroups of the host: the tests that suit all modes, and
 // those of the mode it has. It needs root; without, it takes a v2 tree of which

@@ -20,7 +20,7 @@ func rdtBundle(t *testing.T, r *specs.LinuxIntelRdt, edits ...func(*specs.Spec))
 	s := &specs.Spec{
 		Version: specs.Version, Root: &specs.Root{Path: "rootfs"},
 		Linux: &specs.Linux{
-			IntelRdt: r, CgroupsPath: "/skep-test/rdt-" + strconv.Itoa(os.Getpid()),
+			IntelRdt: r, CgroupsPath: "/skep-test-rdt-" + strconv.Itoa(os.Getpid()),
 			Namespaces: []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}},
 		},
 	}

@@ -24,8 +24,7 @@ func (f readOnly) String() string     { return string(f) }
 
 // NS-16: the fork lands in its cgroup while the forker stays outside: one process is all that pids.max has to allow.
 func TestForkIntoCgroup(t *testing.T) {
-	const dir = "/sys/fs/cgroup/unified/skep-test-fork"
-	makeCgroup(t, dir)
+	dir := makeCgroup(t, "unified")
 	target, c := launch(t, unix.CLONE_NEWPID), launch(t, 0)
 	first := c.Pid
 	p := &plan.Phase{Name: "fork"}
@@ -33,7 +32,7 @@ func TestForkIntoCgroup(t *testing.T) {
 	if _, err := c.Run(p); err != nil {
 		t.Fatal(err)
 	}
-	inCgroup(t, c, "0::/skep-test-fork\n")
+	inCgroup(t, c, "0::"+cgroupName+"\n")
 	if got := field(t, c.Pid, "NSpid"); got != field(t, c.Pid, "Pid")+" 2" || c.Pid == first {
 		t.Errorf("pid %d after %d, NSpid %q", c.Pid, first, got)
 	}
@@ -49,8 +48,7 @@ func TestForkIntoCgroup(t *testing.T) {
 
 // A forked init that joins a v1 cgroup is the only one in it.
 func TestForkThenJoinCgroup(t *testing.T) {
-	const dir = "/sys/fs/cgroup/pids/skep-test-fork"
-	makeCgroup(t, dir)
+	dir := makeCgroup(t, "pids")
 	if err := os.WriteFile(filepath.Join(dir, "pids.max"), []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +59,7 @@ func TestForkThenJoinCgroup(t *testing.T) {
 	if _, err := c.Run(p); err != nil {
 		t.Fatal(err)
 	}
-	inCgroup(t, c, ":pids:/skep-test-fork\n")
+	inCgroup(t, c, ":pids:"+cgroupName+"\n")
 	refused(t, c, unix.EAGAIN, plan.Fork{}) // had the first one been inside, so would its fork have been
 	c.Kill()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -203,15 +204,14 @@ func TestSeccomp(t *testing.T) {
 
 // TestJoinCgroup moves the child to a v1 cgroup.
 func TestJoinCgroup(t *testing.T) {
-	const dir = "/sys/fs/cgroup/pids/skep-test-nsenter"
-	makeCgroup(t, dir)
+	dir := makeCgroup(t, "pids")
 	c := launch(t, 0)
 	p := &plan.Phase{Name: "enter"}
 	p.Add(plan.JoinCgroup{Tasks: p.Take(file(filepath.Join(dir, "tasks"))), Name: "pids"})
 	if _, err := c.Run(p); err != nil {
 		t.Fatal(err)
 	}
-	inCgroup(t, c, ":pids:/skep-test-nsenter\n")
+	inCgroup(t, c, ":pids:"+cgroupName+"\n")
 	p = &plan.Phase{Name: "enter"}
 	p.Add(plan.JoinCgroup{Tasks: p.Take(file("/proc/sys/kernel/ostype")), Name: "none"})
 	if _, err := c.Run(p); err == nil {
@@ -222,9 +222,8 @@ func TestJoinCgroup(t *testing.T) {
 
 // TestCloneIntoCgroup begins in a v2 cgroup, in a user namespace too.
 func TestCloneIntoCgroup(t *testing.T) {
-	const dir = "/sys/fs/cgroup/unified/skep-test-nsenter"
+	dir := makeCgroup(t, "unified")
 	for _, flags := range []uintptr{0, unix.CLONE_NEWUSER | unix.CLONE_NEWPID} {
-		makeCgroup(t, dir)
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -234,7 +233,7 @@ func TestCloneIntoCgroup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inCgroup(t, c, "0::/skep-test-nsenter\n")
+		inCgroup(t, c, "0::"+cgroupName+"\n")
 		c.Kill()
 		c.Release()
 	}
@@ -247,15 +246,20 @@ func inCgroup(t *testing.T, c *Child, want string) {
 	}
 }
 
-// makeCgroup makes a cgroup that ends with the test, after its processes.
-func makeCgroup(t *testing.T, dir string) {
+// cgroupName is that of a cgroup which no other run has.
+var cgroupName = "/skep-test-nsenter-" + strconv.Itoa(os.Getpid())
+
+// makeCgroup makes a cgroup in a hierarchy that ends with the test, after its processes.
+func makeCgroup(t *testing.T, hierarchy string) (dir string) {
 	t.Helper()
-	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+	dir = "/sys/fs/cgroup/" + hierarchy + cgroupName
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.Remove(dir); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(dir); err != nil {
 			t.Error(err)
 		}
 	})
+	return dir
 }

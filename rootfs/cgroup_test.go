@@ -2,6 +2,7 @@ package rootfs_test
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,10 +18,13 @@ type tasks string
 func (f tasks) Open() (int, error) { return unix.Open(string(f), unix.O_WRONLY|unix.O_CLOEXEC, 0) }
 func (f tasks) String() string     { return string(f) }
 
+// cgroupName is that of a cgroup which no other run has.
+var cgroupName = "/skep-test-rootfs-" + strconv.Itoa(os.Getpid())
+
 // ownCgroup gives the container a cgroup of its own in the host's hierarchy at dir.
 func (b *box) ownCgroup(hierarchy, dir, file string) {
 	b.t.Helper()
-	dir += "/skep-test-rootfs"
+	dir += cgroupName
 	must(b.t, os.Mkdir(dir, 0o755))
 	b.t.Cleanup(func() { must(b.t, os.Remove(dir)) })
 	if b.host.Cgroups == nil {
@@ -55,7 +59,7 @@ func TestCgroupV1(t *testing.T) {
 				for _, name := range []string{"pids", "systemd"} {
 					m := b.at("/sys/fs/cgroup/" + name)
 					checkFlags(t, m, "ro nosuid nodev noexec relatime")
-					if m.fstype != "cgroup" || m.root != "/skep-test-rootfs" || strings.Contains(m.tags, "shared") {
+					if m.fstype != "cgroup" || m.root != cgroupName || strings.Contains(m.tags, "shared") {
 						t.Errorf("%+v", m)
 					}
 					if text := b.read("/sys/fs/cgroup/" + name + "/tasks"); text == "" {
@@ -88,7 +92,7 @@ func TestCgroupV2(t *testing.T) {
 				b.up()
 				m := b.at("/sys/fs/cgroup")
 				checkFlags(t, m, "ro nosuid nodev noexec")
-				if m.fstype != "cgroup2" || m.root != "/skep-test-rootfs" || strings.Contains(m.tags, "shared") {
+				if m.fstype != "cgroup2" || m.root != cgroupName || strings.Contains(m.tags, "shared") {
 					t.Errorf("%+v", m)
 				}
 			})

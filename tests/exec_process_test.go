@@ -98,7 +98,7 @@ func TestExecInherits(t *testing.T) {
 		p.Scheduler = &specs.Scheduler{Policy: specs.SchedIdle}
 		p.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE}
 	})})
-	if got, want := scheduledOf(t, pid), (scheduled{unix.SCHED_IDLE, 0, 3 << 13}); got != want {
+	if got, want := scheduledOf(t, pid), (scheduled{unix.SCHED_IDLE, scheduledOf(t, 0).nice, 3 << 13}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	c.delete("--force")
@@ -112,22 +112,25 @@ func TestExecAffinity(t *testing.T) {
 		return func(p *specs.Process) { p.ExecCPUAffinity = &specs.CPUAffinity{Initial: initial, Final: final} }
 	}
 	allowed := strings.TrimSpace(r.sh(show))
-	c := r.runDetached(newBundle(t, proc(affinity("0", "0")), args("/bin/sh", "-c", show+"; sleep 1000")))
+	cpus := strings.FieldsFunc(allowed, func(r rune) bool { return r < '0' || r > '9' })
+	first, last := cpus[0], cpus[len(cpus)-1] // the same one where there is one only
+	c := r.runDetached(newBundle(t, proc(affinity(first, first)), args("/bin/sh", "-c", show+"; sleep 1000")))
 	eventually(t, "output of init", func() bool { return c.made.later(t) != "" })
 	wantLines(t, c.made.later(t), allowed) // not applied to init
-	wantLines(t, c.exec(show), "0")        // the container's
+	wantLines(t, c.exec(show), first)      // the container's
 	// What the kernel makes of an affinity when a process moves into the cgroup depends on its version.
-	move := exec.Command("taskset", "-c", "1", "sh", "-c", `echo 0 >"$0"/cgroup.procs; `+show, cgroupDir(t, "cpuset", c.bundle.cgroup))
+	move := exec.Command("taskset", "-c", last, "sh", "-c", `echo 0 >"$0"/cgroup.procs; `+show, cgroupDir(t, "cpuset", c.bundle.cgroup))
 	moved, err := childOutput(move)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range []struct{ initial, final, want string }{
-		{"", "1", "1"}, {"0", "1 ", "1"}, {"1", "", strings.TrimSpace(moved)}, {"0", "0, 1", "0-1"}, {"", "0-1,2000", "0-1"}, {"", "", allowed},
+		{"", last, last}, {first, last + " ", last}, {last, "", strings.TrimSpace(moved)}, {first, allowed + ", " + last, allowed},
+		{"", first + "-" + last + ",2000", allowed}, {"", "", allowed},
 	} {
 		wantLines(t, c.execFile(show, affinity(a.initial, a.final)), a.want)
 	}
-	pinned := call{args: c.execLine([]string{"--process", processFile(t, show, affinity("", ""))}), wrap: []string{"taskset", "-c", "0"}}
+	pinned := call{args: c.execLine([]string{"--process", processFile(t, show, affinity("", ""))}), wrap: []string{"taskset", "-c", first}}
 	wantLines(t, r.succeed(pinned).stdout, allowed)
 	for _, bad := range []string{"2-1", "a", "0,,1"} {
 		c.refuseExec("process.execCPUAffinity.final", []string{"--process", processFile(t, show, affinity("0", bad))})

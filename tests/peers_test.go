@@ -181,14 +181,15 @@ func observeWith(t *testing.T, binary string, spec specs.Spec, script string, de
 	b := recordedBundle(t, spec, args("/bin/sh", "-c", script))
 	seen := make(observation)
 	var res result
+	anywhere := []string{"taskset", "--cpu-list", "0-1023"} // runc pins its containers where it is pinned itself
 	if detached {
-		c := r.runDetached(b)
+		c := r.make(b, call{args: []string{"run", "--detach"}, wrap: anywhere})
 		c.awaitStatus("stopped")
 		c.delete()
 		res = c.made
 		res.stdout = c.made.later(t)
 	} else {
-		res = r.run(b)
+		res = r.call(call{args: r.runLine(b), wrap: anywhere})
 		seen["exit code"] = fmt.Sprint(res.code)
 	}
 	seen["stderr"] = res.stderr

@@ -12,6 +12,7 @@ import (
 // SCHED-01 SCHED-02 SCHED-04 IOP-01 IOP-02 IOP-03: of the program, and of what it starts.
 func TestScheduling(t *testing.T) {
 	r := newRuntime(t)
+	own := scheduledOf(t, 0).nice // the idle policy has none to set
 	for name, c := range map[string]struct {
 		scheduler       specs.Scheduler
 		io              specs.LinuxIOPriority
@@ -20,7 +21,7 @@ func TestScheduling(t *testing.T) {
 		"batch": {specs.Scheduler{Policy: specs.SchedBatch, Nice: 4}, specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: 6},
 			scheduled{unix.SCHED_BATCH, 4, 2<<13 | 6}, scheduled{unix.SCHED_BATCH, 4, 2<<13 | 6}},
 		"idle": {specs.Scheduler{Policy: specs.SchedIdle}, specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE},
-			scheduled{unix.SCHED_IDLE, 0, 3 << 13}, scheduled{unix.SCHED_IDLE, 0, 3 << 13}},
+			scheduled{unix.SCHED_IDLE, own, 3 << 13}, scheduled{unix.SCHED_IDLE, own, 3 << 13}},
 		"not for children": {
 			specs.Scheduler{Policy: specs.SchedBatch, Nice: -5, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}},
 			specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_RT, Priority: 2},
