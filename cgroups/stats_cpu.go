@@ -3,6 +3,8 @@ package cgroups
 import (
 	"strconv"
 	"strings"
+
+	"skep/spec"
 )
 
 // CPUStats is about processor time. All times are in nanoseconds.
@@ -119,17 +121,9 @@ func cpusetStatsV2(c *counters, s *Stats) {
 
 // numbers expands a list like 0-3,7.
 func numbers(list string) (all []uint16) {
-	for item := range strings.SplitSeq(strings.TrimSpace(list), ",") {
-		first, last, isRange := strings.Cut(item, "-")
-		if !isRange {
-			last = first
-		}
-		from, err := strconv.ParseUint(first, 10, 16)
-		to, err2 := strconv.ParseUint(last, 10, 16)
-		if err != nil || err2 != nil {
-			continue
-		}
-		for n := from; n <= to; n++ {
+	ranges, _ := spec.ParseList(list) // the kernel's lists are sound
+	for _, r := range ranges {
+		for n := r.First; n <= r.Last; n++ {
 			all = append(all, uint16(n))
 		}
 	}
