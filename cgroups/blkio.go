@@ -1,48 +1,53 @@
 package cgroups
 
-import (
-	"fmt"
-	"strconv"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-)
+import specs "github.com/opencontainers/runtime-spec/specs-go"
 
 func blkioV1(c *compiler, r *specs.LinuxResources) {
 	b := r.BlockIO
 	if b == nil {
 		return
 	}
-	if w := weight(c, "blockIO.weight", b.Weight); w != 0 {
-		blkioWeight(c, "weight", utoa(w), "blockIO.weight")
+	if w := deref(b.Weight); w != 0 {
+		blkioWeight(c, "weight", utoa(uint64(w)), "blockIO.weight")
 	}
-	if w := weight(c, "blockIO.leafWeight", b.LeafWeight); w != 0 {
-		c.set("blkio", "blkio.leaf_weight", utoa(w), "blockIO.leafWeight")
+	if w := deref(b.LeafWeight); w != 0 {
+		c.set("blkio", "blkio.leaf_weight", utoa(uint64(w)), "blockIO.leafWeight")
 	}
 	for i, d := range b.WeightDevice {
-		weightDevice(c, fmt.Sprintf("blockIO.weightDevice[%d]", i), d)
+		weightDevice(c, item("blockIO.weightDevice", i), d)
 	}
 	for _, t := range throttles(b) {
-		for i, d := range t.devices {
-			field := t.field + "[" + strconv.Itoa(i) + "]"
-			dev := blockDevice(c, field, d.LinuxBlockIODevice)
-			c.set("blkio", t.file, dev+" "+utoa(d.Rate), field)
+		c.set("blkio", t.file, t.device+" "+utoa(t.rate), t.field)
+	}
+}
+
+// throttle is a limit for one device.
+type throttle struct {
+	file  string // of v1
+	key   string // in v2's io.max
+	field string
+
+	device string
+	rate   uint64
+}
+
+func throttles(b *specs.LinuxBlockIO) (all []throttle) {
+	for _, kind := range [...]struct {
+		throttle
+		devices []specs.LinuxThrottleDevice
+	}{
+		{throttle{file: "blkio.throttle.read_bps_device", key: "rbps", field: "blockIO.throttleReadBpsDevice"}, b.ThrottleReadBpsDevice},
+		{throttle{file: "blkio.throttle.write_bps_device", key: "wbps", field: "blockIO.throttleWriteBpsDevice"}, b.ThrottleWriteBpsDevice},
+		{throttle{file: "blkio.throttle.read_iops_device", key: "riops", field: "blockIO.throttleReadIOPSDevice"}, b.ThrottleReadIOPSDevice},
+		{throttle{file: "blkio.throttle.write_iops_device", key: "wiops", field: "blockIO.throttleWriteIOPSDevice"}, b.ThrottleWriteIOPSDevice},
+	} {
+		for i, d := range kind.devices {
+			t := kind.throttle
+			t.field, t.device, t.rate = item(t.field, i), blockDevice(d.LinuxBlockIODevice), d.Rate
+			all = append(all, t)
 		}
 	}
-}
-
-type throttle struct {
-	field, file string
-	key         string // in v2's io.max
-	devices     []specs.LinuxThrottleDevice
-}
-
-func throttles(b *specs.LinuxBlockIO) [4]throttle {
-	return [...]throttle{
-		{"blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps", b.ThrottleReadBpsDevice},
-		{"blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps", b.ThrottleWriteBpsDevice},
-		{"blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", b.ThrottleReadIOPSDevice},
-		{"blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops", b.ThrottleWriteIOPSDevice},
-	}
+	return all
 }
 
 // blkioWeight sets a weight in the file of the scheduler that the kernel has:
@@ -53,37 +58,19 @@ func blkioWeight(c *compiler, file, value, field string) {
 }
 
 func weightDevice(c *compiler, field string, d specs.LinuxWeightDevice) {
-	dev := blockDevice(c, field, d.LinuxBlockIODevice)
-	if d.Weight == nil && d.LeafWeight == nil {
-		c.fail(field, "has neither weight nor leafWeight")
-	}
+	dev := blockDevice(d.LinuxBlockIODevice)
 	// Here 0 is a value: it takes an earlier weight of the device back. BFQ wants
 	// a word for it.
 	if d.Weight != nil {
 		value := "default"
-		if w := weight(c, field+".weight", d.Weight); w != 0 {
-			value = utoa(w)
+		if *d.Weight != 0 {
+			value = utoa(uint64(*d.Weight))
 		}
 		blkioWeight(c, "weight_device", dev+" "+value, field+".weight")
 	}
 	if d.LeafWeight != nil {
-		w := weight(c, field+".leafWeight", d.LeafWeight)
-		c.set("blkio", "blkio.leaf_weight_device", dev+" "+utoa(w), field+".leafWeight")
+		c.set("blkio", "blkio.leaf_weight_device", dev+" "+utoa(uint64(*d.LeafWeight)), field+".leafWeight")
 	}
 }
 
-// weight reads a weight of 10 to 1000, or 0 for unset.
-func weight(c *compiler, field string, v *uint16) uint64 {
-	w := deref(v)
-	if w != 0 && (w < 10 || w > 1000) {
-		c.fail(field, "%d is not within 10 and 1000", w)
-	}
-	return uint64(w)
-}
-
-func blockDevice(c *compiler, field string, d specs.LinuxBlockIODevice) string {
-	if d.Major < 0 || d.Minor < 0 {
-		c.fail(field, "%d:%d is no device", d.Major, d.Minor)
-	}
-	return itoa(d.Major) + ":" + itoa(d.Minor)
-}
+func blockDevice(d specs.LinuxBlockIODevice) string { return itoa(d.Major) + ":" + itoa(d.Minor) }

@@ -56,14 +56,15 @@ var controllers = [...]controller{
 	{v1: unifiedV1, v2: unifiedV2}, // it has the last word
 }
 
-// Compile turns resources (config-linux.md, control groups) into the writes
-// that set them on a host of the given mode, in an order that the kernel
-// accepts for a new cgroup; [Group.Apply] resolves the orders that depend on
-// present values. Nil resources, like absent settings, change nothing.
+// Compile turns resources (config-linux.md, control groups), which
+// [spec.Validate] has found sound, into the writes that set them on a host of
+// the given mode, in an order that the kernel accepts for a new cgroup;
+// [Group.Apply] resolves the orders that depend on present values. Nil
+// resources, like absent settings, change nothing.
 //
-// Everything that can be judged without touching the host is judged here. The
-// error joins all problems found; each begins with its JSON path. So do the
-// warnings, for settings that are accepted without being enforced.
+// What the mode cannot express is judged here. The error joins all problems
+// found; each begins with its JSON path. So do the warnings, for settings that
+// are accepted without being enforced.
 func Compile(mode Mode, r *specs.LinuxResources) (writes []Write, warnings []string, err error) {
 	if r == nil {
 		return nil, nil, nil
@@ -142,19 +143,11 @@ func (c *compiler) refuse() {
 	c.writes = nil
 }
 
-// limit reads a number of which -1 means unlimited. Absent, like 0, is unset:
-// Docker and others send 0 for what the user did not ask for.
-func (c *compiler) limit(field string, v *int64) int64 {
-	switch {
-	case v == nil:
-		return 0
-	case *v < -1:
-		c.fail(field, "%d is neither a limit nor -1", *v)
-		return 0
-	}
-	return *v
-}
+// item is the path of an item of a list.
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
+// deref reads a setting of which 0 means unset, as absent does: Docker and
+// others send 0 for what the user did not ask for.
 func deref[T any](p *T) (v T) {
 	if p != nil {
 		v = *p

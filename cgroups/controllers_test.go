@@ -1,7 +1,6 @@
 package cgroups
 
 import (
-	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -30,18 +29,10 @@ func TestCompileIO(t *testing.T) {
 		}},
 		{name: "least weight", mode: V2, r: io(specs.LinuxBlockIO{Weight: ptr[uint16](10)}),
 			want: []string{"io.bfq.weight=10", "io.weight=1 else"}},
-		{name: "bad", mode: V2, r: io(specs.LinuxBlockIO{
-			Weight: ptr[uint16](9), LeafWeight: ptr[uint16](10), // CGB-02
-			WeightDevice: []specs.LinuxWeightDevice{
-				{LinuxBlockIODevice: dev}, {LinuxBlockIODevice: dev, LeafWeight: ptr[uint16](10)},
-				{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: -1}, Weight: ptr[uint16](1001)},
-			},
+		{name: "v1 only", mode: V2, r: io(specs.LinuxBlockIO{
+			LeafWeight: ptr[uint16](10), WeightDevice: []specs.LinuxWeightDevice{{LinuxBlockIODevice: dev, LeafWeight: ptr[uint16](10)}}, // CGB-02
 		}), errs: []string{
-			"linux.resources.blockIO.weight: 9 is not", "linux.resources.blockIO.leafWeight: cannot be expressed",
-			"linux.resources.blockIO.weightDevice[0]: has neither",
-			"linux.resources.blockIO.weightDevice[1].leafWeight: cannot be expressed",
-			"linux.resources.blockIO.weightDevice[2]: -1:0 is no device",
-			"linux.resources.blockIO.weightDevice[2].weight: 1001 is not",
+			"linux.resources.blockIO.leafWeight: cannot be expressed", "linux.resources.blockIO.weightDevice[0].leafWeight: cannot be expressed",
 		}},
 	})
 }
@@ -54,17 +45,12 @@ func TestCompileHugetlb(t *testing.T) {
 		"hugetlb.2MB.limit_in_bytes=4096", "hugetlb.2MB.max=4096 else",
 		"hugetlb.2MB.rsvd.limit_in_bytes=4096 optional", "hugetlb.2MB.rsvd.max=4096 optional",
 	}
-	tests := []compileTest{
+	runCompile(t, []compileTest{
 		{name: "limit", mode: V1, r: pages("2MB", 4096), want: onV1},
 		{name: "limit", mode: Hybrid, r: pages("2MB", 4096), want: onV1},
 		{name: "limit", mode: V2, r: pages("64KB", 4096), want: []string{"hugetlb.64KB.max=4096", "hugetlb.64KB.rsvd.max=4096 optional"}},
 		{name: "zero", mode: V2, r: pages("1GB", 0), want: []string{"hugetlb.1GB.max=0", "hugetlb.1GB.rsvd.max=0 optional"}},
-	}
-	for _, bad := range []string{"", "B", "MB", "2", "2M", "0MB", "02MB", "2TB", "2mb", "-2MB", "2.5MB", "../2MB", "2MB "} { // CGH-01
-		tests = append(tests, compileTest{name: "size " + strings.ReplaceAll(bad, "/", ":"), mode: V2, r: pages(bad, 1),
-			errs: []string{"linux.resources.hugepageLimits[0].pageSize: "}})
-	}
-	runCompile(t, tests)
+	})
 }
 
 func TestCompileNetwork(t *testing.T) {
@@ -83,8 +69,6 @@ func TestCompileNetwork(t *testing.T) {
 			"linux.resources.network.classID: cannot be expressed on cgroup v2",
 			"linux.resources.network.priorities: cannot be expressed on cgroup v2",
 		}},
-		{name: "bad name", mode: V1, r: network(specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "a\nb"}}}),
-			errs: []string{`linux.resources.network.priorities[0].name: "a\nb" is not`}},
 	})
 }
 
@@ -97,9 +81,6 @@ func TestCompileRdma(t *testing.T) { // CGR-01
 			}}, want: []string{
 				"rdma.max=mlx4_0 hca_object=0", "rdma.max=mlx4_1 hca_handle=7", "rdma.max=mlx5_1 hca_handle=3 hca_object=10000",
 			}},
-			{name: "bad", mode: mode, r: specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{
-				"a": {}, "b\nc": {HcaHandles: ptr[uint32](1)},
-			}}, errs: []string{`linux.resources.rdma["a"]: has neither`, `linux.resources.rdma["b\nc"]: "b\nc" is not`}},
 		})
 	}
 }
@@ -122,13 +103,6 @@ func TestCompileUnified(t *testing.T) {
 		{name: "lines", mode: V2, r: unified("io.max", "8:0 rbps=1\n\n8:16 wbps=2\n"), // UNI-06
 			want: []string{"io.max=8:0 rbps=1 last", "io.max=8:16 wbps=2 last"}},
 		{name: "empty", mode: V2, r: unified("cpuset.cpus", ""), want: []string{"cpuset.cpus= last"}},
-		{name: "bad names", mode: V2, r: unified("../x.y", "", "memory", "", "..", "", ".max", "", "memory.", "", "a\x00.b", ""), // UNI-05
-			errs: []string{
-				`linux.resources.unified[".."]: `, `linux.resources.unified["../x.y"]: "../x.y" is not the name`,
-				`linux.resources.unified[".max"]: `, `linux.resources.unified["a\x00.b"]: `,
-				`linux.resources.unified["memory"]: `, `linux.resources.unified["memory."]: `,
-			}},
-		{name: "percent", mode: V2, r: unified("100%d/x.y", ""), errs: []string{`linux.resources.unified["100%d/x.y"]: "100%d/x.y" is not`}},
 		{name: "driven", mode: V2, r: unified("cgroup.freeze", "1", "cgroup.procs", "1"), errs: []string{
 			`linux.resources.unified["cgroup.freeze"]: the runtime`, `linux.resources.unified["cgroup.procs"]: the runtime`,
 		}},

@@ -11,7 +11,6 @@ func cpuV1(c *compiler, r *specs.LinuxResources) {
 	if cpu == nil {
 		return
 	}
-	checkCPU(c, cpu)
 	cpuShares(c, cpu, "cpu.shares", func(shares uint64) uint64 { return shares })
 	if period := deref(cpu.Period); period != 0 {
 		c.set("cpu", "cpu.cfs_period_us", utoa(period), "cpu.period")
@@ -33,7 +32,6 @@ func cpuV2(c *compiler, r *specs.LinuxResources) {
 	if cpu == nil {
 		return
 	}
-	checkCPU(c, cpu)
 	cpuShares(c, cpu, "cpu.weight", cpuWeight)
 	cpuMax(c, deref(cpu.Quota), deref(cpu.Period))
 	burst(c, cpu, "cpu.max.burst")
@@ -82,16 +80,6 @@ func burst(c *compiler, cpu *specs.LinuxCPU, file string) {
 	if cpu.Burst != nil {
 		c.add(Write{Controller: "cpu", File: file, Value: utoa(*cpu.Burst),
 			Field: "cpu.burst", Optional: *cpu.Burst == 0})
-	}
-}
-
-func checkCPU(c *compiler, cpu *specs.LinuxCPU) {
-	quota, burst := deref(cpu.Quota), deref(cpu.Burst)
-	if quota > 0 && burst > uint64(quota) {
-		c.fail("cpu.burst", "%d exceeds cpu.quota %d", burst, quota)
-	}
-	if idle := deref(cpu.Idle); idle != 0 && idle != 1 {
-		c.fail("cpu.idle", "%d is neither 0 nor 1", idle)
 	}
 }
 

@@ -2,7 +2,6 @@ package cgroups
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -62,17 +61,15 @@ var everything = Device{'a', Wildcard, Wildcard, rwm}
 // with what holds for all devices themselves, and the default ones. Without any
 // rule there are none: a new cgroup has its parent's, which the default ones
 // could not widen, and an update must not touch those of a running container.
-func deviceRules(c *compiler, configured []specs.LinuxDeviceCgroup) (rules []deviceRule) {
-	for i, r := range configured {
-		field := "devices[" + strconv.Itoa(i) + "]"
-		d := parseDevice(c, field, r)
-		if i == 0 && d != everything {
-			rules = append(rules, deviceRule{everything, false, "devices"})
-		}
-		rules = append(rules, deviceRule{d, r.Allow, field})
-	}
-	if len(rules) == 0 {
+func deviceRules(configured []specs.LinuxDeviceCgroup) (rules []deviceRule) {
+	if len(configured) == 0 {
 		return nil
+	}
+	if deviceOf(configured[0]) != everything {
+		rules = append(rules, deviceRule{everything, false, "devices"})
+	}
+	for i, r := range configured {
+		rules = append(rules, deviceRule{deviceOf(r), r.Allow, item("devices", i)})
 	}
 	for _, d := range defaultDevices {
 		rules = append(rules, deviceRule{d, true, "devices"})
@@ -80,12 +77,30 @@ func deviceRules(c *compiler, configured []specs.LinuxDeviceCgroup) (rules []dev
 	return rules
 }
 
+// deviceOf returns what a rule is about; what it leaves out means all.
+func deviceOf(rule specs.LinuxDeviceCgroup) Device {
+	d := everything
+	if rule.Type != "" {
+		d.Kind = rule.Type[0]
+	}
+	if rule.Major != nil {
+		d.Major = *rule.Major
+	}
+	if rule.Minor != nil {
+		d.Minor = *rule.Minor
+	}
+	if rule.Access != "" {
+		d.Access, _ = accessOf(rule.Access)
+	}
+	return d
+}
+
 // devicesV1 writes the rules in their order.
 func devicesV1(c *compiler, r *specs.LinuxResources) {
 	// A new cgroup allows what its parent does; only a rule for all devices
 	// makes a known state.
 	s := deviceState{allowed: true}
-	for _, rule := range deviceRules(c, r.Devices) {
+	for _, rule := range deviceRules(r.Devices) {
 		steps, err := s.apply(rule)
 		if err != nil {
 			c.fail(rule.field, "cgroup v1 %w", err)
@@ -107,40 +122,13 @@ func (r deviceRule) write() Write {
 
 // devicesV2 makes a program of the rules.
 func devicesV2(c *compiler, r *specs.LinuxResources) {
-	rules := deviceRules(c, r.Devices)
+	rules := deviceRules(r.Devices)
 	if rules == nil {
 		return
 	}
 	// A program that would deny nothing only takes back an earlier one.
 	c.add(Write{Controller: core, File: deviceFilter, Value: listRules(rules), Field: "devices",
 		Optional: filterProgram(rules) == nil, rules: rules})
-}
-
-func parseDevice(c *compiler, field string, rule specs.LinuxDeviceCgroup) Device {
-	d := everything
-	switch rule.Type {
-	case "", "a":
-	case "b", "c":
-		d.Kind = rule.Type[0]
-	default:
-		c.fail(field+".type", "%q is none of a, b, c", rule.Type)
-	}
-	if rule.Major != nil {
-		d.Major = *rule.Major
-	}
-	if rule.Minor != nil {
-		d.Minor = *rule.Minor
-	}
-	if min(d.Major, d.Minor) < Wildcard || max(d.Major, d.Minor) > math.MaxUint32 {
-		c.fail(field, "%d:%d is no device", d.Major, d.Minor)
-	}
-	if rule.Access != "" {
-		var ok bool
-		if d.Access, ok = accessOf(rule.Access); !ok {
-			c.fail(field+".access", "%q is not composed of r, w, m", rule.Access)
-		}
-	}
-	return d
 }
 
 // String returns the device as v1's kernel reads and writes it: "c 1:3 rwm".

@@ -1,11 +1,6 @@
 package cgroups
 
-import (
-	"strconv"
-	"strings"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-)
+import specs "github.com/opencontainers/runtime-spec/specs-go"
 
 // hugetlbV1 also knows v2's files: a hybrid host may have this controller in
 // the v2 tree.
@@ -22,11 +17,7 @@ func hugetlbV2(c *compiler, r *specs.LinuxResources) {
 // process gets its mapping, and dies of SIGBUS where it touches it.
 func hugetlb(c *compiler, r *specs.LinuxResources, files ...string) {
 	for i, h := range r.HugepageLimits {
-		field := "hugepageLimits[" + strconv.Itoa(i) + "]"
-		if !isPageSize(h.Pagesize) {
-			c.fail(field+".pageSize", "%q is not a size such as 64KB, 2MB or 1GB", h.Pagesize)
-			continue
-		}
+		field := item("hugepageLimits", i)
 		for n, file := range files {
 			c.add(Write{Controller: "hugetlb", File: "hugetlb." + h.Pagesize + "." + file,
 				Value: utoa(h.Limit), Field: field, Else: n > 0})
@@ -36,15 +27,4 @@ func hugetlb(c *compiler, r *specs.LinuxResources, files ...string) {
 				Value: utoa(h.Limit), Field: field, Optional: true})
 		}
 	}
-}
-
-// isPageSize tells whether the kernel may name a size like this. Whether it has
-// pages of it, its files tell.
-func isPageSize(s string) bool {
-	number, ok := strings.CutSuffix(s, "B")
-	if !ok || len(number) < 2 || number[0] == '0' {
-		return false
-	}
-	last := len(number) - 1
-	return strings.IndexByte("KMG", number[last]) >= 0 && strings.Trim(number[:last], "0123456789") == ""
 }

@@ -10,13 +10,11 @@ func memoryV1(c *compiler, r *specs.LinuxResources) {
 	if m == nil {
 		return
 	}
-	limit, reservation, swap := memoryLimits(c, m)
+	limit, reservation, swap := deref(m.Limit), deref(m.Reservation), deref(m.Swap) // -1 is unlimited
 	if limit != 0 {
 		c.set("memory", "memory.limit_in_bytes", itoa(limit), "memory.limit")
 	}
 	switch {
-	case swap > 0 && (limit == -1 || limit > swap):
-		c.fail("memory.swap", "%d is below the limit it includes, memory.limit %d", swap, limit)
 	case swap != 0:
 		c.set("memory", "memory.memsw.limit_in_bytes", itoa(swap), "memory.swap")
 	case limit == -1:
@@ -31,9 +29,6 @@ func memoryV1(c *compiler, r *specs.LinuxResources) {
 		c.set("memory", "memory.use_hierarchy", bit(*m.UseHierarchy), "memory.useHierarchy")
 	}
 	if m.Swappiness != nil {
-		if *m.Swappiness > 100 {
-			c.fail("memory.swappiness", "%d is not within 0 and 100", *m.Swappiness)
-		}
 		c.set("memory", "memory.swappiness", utoa(*m.Swappiness), "memory.swappiness")
 	}
 	if m.DisableOOMKiller != nil {
@@ -48,7 +43,7 @@ func memoryV2(c *compiler, r *specs.LinuxResources) {
 	if m == nil {
 		return
 	}
-	limit, reservation, swap := memoryLimits(c, m)
+	limit, reservation, swap := deref(m.Limit), deref(m.Reservation), deref(m.Swap) // -1 is unlimited
 	if limit != 0 {
 		w := Write{Controller: "memory", File: "memory.max", Value: maxOr(limit), Field: "memory.limit"}
 		if limit > 0 && deref(m.CheckBeforeUpdate) {
@@ -86,21 +81,11 @@ func swapMax(c *compiler, limit, swap int64) {
 	case limit == 0:
 		c.fail(field, "%d includes memory, so on cgroup v2 it needs memory.limit", swap)
 		return
-	case limit == -1 || swap < limit:
-		c.fail(field, "%d is below the limit it includes, memory.limit %d", swap, limit)
-		return
 	default:
 		swap -= limit
 	}
 	c.add(Write{Controller: "memory", File: "memory.swap.max", Value: maxOr(swap),
 		Field: field, Optional: swap <= 0})
-}
-
-// memoryLimits reads what both versions have; 0 is unset, -1 unlimited.
-func memoryLimits(c *compiler, m *specs.LinuxMemory) (limit, reservation, swap int64) {
-	return c.limit("memory.limit", m.Limit),
-		c.limit("memory.reservation", m.Reservation),
-		c.limit("memory.swap", m.Swap)
 }
 
 func bit(b bool) string {

@@ -1,11 +1,6 @@
 package cgroups
 
-import (
-	"strconv"
-	"strings"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-)
+import specs "github.com/opencontainers/runtime-spec/specs-go"
 
 func networkV1(c *compiler, r *specs.LinuxResources) {
 	n := r.Network
@@ -20,11 +15,7 @@ func networkV1(c *compiler, r *specs.LinuxResources) {
 	// The kernel looks the interfaces up in the network namespace of the one who
 	// writes, which is the host's.
 	for i, p := range n.Priorities {
-		field := "network.priorities[" + strconv.Itoa(i) + "]"
-		if p.Name == "" || strings.ContainsAny(p.Name, " \t\n\x00") {
-			c.fail(field+".name", "%q is not the name of an interface", p.Name)
-		}
-		c.set("net_prio", "net_prio.ifpriomap", p.Name+" "+utoa(uint64(p.Priority)), field)
+		c.set("net_prio", "net_prio.ifpriomap", p.Name+" "+utoa(uint64(p.Priority)), item("network.priorities", i))
 	}
 }
 

@@ -14,7 +14,7 @@ func pids(c *compiler, r *specs.LinuxResources, least int64) {
 	if r.Pids == nil || r.Pids.Limit == nil {
 		return
 	}
-	limit := c.limit("pids.limit", r.Pids.Limit)
+	limit := *r.Pids.Limit
 	if limit == 0 {
 		limit = least
 	}

@@ -30,15 +30,11 @@ func unifiedV1(c *compiler, r *specs.LinuxResources) {
 func unifiedV2(c *compiler, r *specs.LinuxResources) {
 	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
 		field := "unified[" + strconv.Quote(file) + "]"
-		controller, rest, _ := strings.Cut(file, ".")
-		switch {
-		case controller == "" || rest == "" || strings.ContainsAny(file, "/\x00"):
-			c.fail(field, "%q is not the name of a cgroup file such as memory.high", file)
-			continue
-		case slices.Contains(driven[:], file):
+		if slices.Contains(driven[:], file) {
 			c.fail(field, "the runtime itself writes this file")
 			continue
 		}
+		controller, _, _ := strings.Cut(file, ".")
 		// The kernel takes one line per write, and the first device for all.
 		for line := range strings.Lines(r.Unified[file] + "\n") {
 			value := strings.TrimSuffix(line, "\n")

@@ -31,7 +31,7 @@ func (v *validator) resources(r *specs.LinuxResources) {
 		if l := r.Rdma[device]; l.HcaHandles == nil && l.HcaObjects == nil {
 			v.problem(where, "at least one of hcaHandles and hcaObjects is required")
 		}
-		if device == "" || strings.ContainsAny(device, " \n\x00") {
+		if device == "" || strings.ContainsAny(device, " \t\n\x00") {
 			v.problem(where, "%q is not the name of a device", device)
 		}
 	}
