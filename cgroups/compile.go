@@ -28,8 +28,8 @@ type Write struct {
 	// NotBelow names a file with the usage in bytes. A Value below it is
 	// refused before the kernel makes room by killing processes.
 	NotBelow string
-	// Last makes it come after all others, also after those that have to be
-	// tried once more.
+	// Last makes it come after all settings that are converted, also after those
+	// that have to be tried once more.
 	Last bool
 
 	rules []deviceRule // that Value tells

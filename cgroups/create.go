@@ -12,11 +12,11 @@ import (
 )
 
 // Create makes the directories of a group that comes from New; what Plan found
-// missing must not have been made by others since. The writes, which Apply is to do afterwards,
-// tell which controllers must be there; on v2 these, and all others that can
-// be, are enabled along the path. After an error nothing of it is left, and
-// the group is empty, so that Kill and Remove touch nothing. The error is ErrUnavailable if this process may not make
-// cgroups at all.
+// missing must not have been made by others since. The writes, which Apply is
+// to do afterwards, tell which controllers must be there; on v2 these, and all
+// others that can be, are enabled along the path. After an error nothing of it
+// is left, and the group is empty, so that Kill and Remove touch nothing. The
+// error is ErrUnavailable if this process may not make cgroups at all.
 func (g *Group) Create(writes []Write) error {
 	if len(g.dirs) == 0 {
 		return fmt.Errorf("%w: no hierarchy is mounted", ErrUnavailable)
@@ -108,24 +108,28 @@ func (g *Group) mkdir(d dir, p string) error {
 	if g.unit.Name != "" && d.isSystemds() {
 		return g.findUnit(d, p)
 	}
-	err := os.Mkdir(p, 0o755)
-	switch {
-	case err == nil && p != d.path:
-		share(p)
-	case err != nil && !errors.Is(err, unix.EEXIST):
+	switch err := os.Mkdir(p, 0o755); {
+	case err == nil:
+		if p != d.path {
+			share(p)
+		}
+	case !errors.Is(err, unix.EEXIST):
 		return err
-	case err != nil && g.unit.Name != "":
+	case p != d.path:
+		if !isShared(p) {
+			return nil
+		}
+	case g.unit.Name != "":
 		// Systemd has made it, in one of the controllers that it knows.
-	case err != nil && p == d.path && slices.Contains(g.planned, p) && !slices.Contains(g.created, p):
+	case !slices.Contains(g.planned, p): // Plan found it
+		return nil
+	case !slices.Contains(g.created, p):
 		if st, err := os.Lstat(p); err == nil && !st.IsDir() { // a file that the kernel has put into a new parent
 			return notDirectory(p)
 		}
 		return fmt.Errorf("cgroup %s was made by somebody else at the same time", p)
 	}
-	own := err == nil || p != d.path && isShared(p) || p == d.path && g.unit.Name != ""
-	if own && !slices.Contains(g.created, p) {
-		g.created = append(g.created, p)
-	}
+	g.own(p)
 	return nil
 }
 
@@ -135,17 +139,25 @@ func (g *Group) findUnit(d dir, p string) error {
 	if _, err := os.Lstat(p); err != nil {
 		return fmt.Errorf("the cgroup of %s is not where it should be: %w", g.unit.Name, err)
 	}
-	if p == d.path && !slices.Contains(g.created, p) {
-		g.created = append(g.created, p)
+	if p == d.path {
+		g.own(p)
 	}
 	return nil
 }
 
-// sharedMark is on each directory that a container needed only on the way to its own. Others below it
-// outlive that container, and the last one to go removes it; what an administrator made has no mark and stays.
+func (g *Group) own(p string) {
+	if !slices.Contains(g.created, p) {
+		g.created = append(g.created, p)
+	}
+}
+
+// sharedMark is on each directory that a container needed only on the way to
+// its own. Others below it outlive that container, and the last one to go
+// removes it; what an administrator made has no mark and stays.
 const sharedMark = "user.skep.shared"
 
-// share marks a directory. Where it cannot be marked (Linux before 5.7), it stays behind if others use it.
+// share marks a directory. Where it cannot be marked (Linux before 5.7), it
+// stays behind if others use it.
 func share(p string) { _ = unix.Setxattr(p, sharedMark, []byte("1"), 0) }
 
 func isShared(p string) bool {

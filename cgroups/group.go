@@ -173,11 +173,11 @@ func (g *Group) Plan() (Facts, error) {
 		if len(pids) > 0 {
 			return Facts{}, fmt.Errorf("cgroup %s is not empty: it has %d process(es)", d.path, len(pids))
 		}
-		below, err := below(d.path)
+		kept, err := below(d.path)
 		if err != nil {
 			return Facts{}, err
 		}
-		g.kept = append(g.kept, below...)
+		g.kept = append(g.kept, kept...)
 	}
 	if err := g.checkThawed(); err != nil {
 		return Facts{}, err
@@ -199,8 +199,8 @@ func (g *Group) checkThawed() error {
 
 func notDirectory(p string) error { return fmt.Errorf("cgroup %s is not a directory", p) }
 
-// toMake returns the directories on the way to d that Create makes or shares, parents first, and
-// whether d itself is missing.
+// toMake returns the directories on the way to d that Create makes or shares,
+// parents first, and whether d itself is missing.
 func (g *Group) toMake(d dir) (dirs []string, missing bool, err error) {
 	for p := d.path; p != d.Mount; p = path.Dir(p) {
 		st, err := os.Lstat(p)

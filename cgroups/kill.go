@@ -61,7 +61,7 @@ func (g *Group) killEach(sig unix.Signal) (err error) {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.New("kill: new processes keep appearing, and there is no freezer")
+			return fmt.Errorf("kill: new processes keep appearing in cgroup %s, and cannot be frozen", g.dirs[0].path)
 		}
 		for _, pid := range pids {
 			seen[pid] = true

@@ -124,14 +124,10 @@ func (m *Manager) Set(name string, props []Property) error {
 	return nil
 }
 
-// Attach moves processes of the own user into the unit, or into a cgroup below
+// Attach moves a process of the own user into the unit, or into a cgroup below
 // it.
-func (m *Manager) Attach(name, below string, pids ...int) error {
-	list := make([]uint32, len(pids))
-	for i, pid := range pids {
-		list[i] = uint32(pid)
-	}
-	if err := m.call("AttachProcessesToUnit", []any{name, below, list}); err != nil {
+func (m *Manager) Attach(name, below string, pid int) error {
+	if err := m.call("AttachProcessesToUnit", []any{name, below, []uint32{uint32(pid)}}); err != nil {
 		return m.explain("attach to "+name, err)
 	}
 	return nil

@@ -117,7 +117,9 @@ func number(s string) (any, bool) {
 
 // amount reads a number of bytes as the kernel does, with K, M, G, T, P or E
 // behind it for powers of 1024; "max" and -1 are no limit.
-func amount(s string) (any, bool) {
+func amount(s string) (any, bool) { return bytes(s) }
+
+func bytes(s string) (uint64, bool) {
 	if s == "max" || s == "-1" {
 		return unlimited, true
 	}
@@ -193,7 +195,7 @@ type deviceSetting struct {
 // deviceValue reads "8:0 500".
 func deviceValue(s string) (any, bool) {
 	device, value, _ := strings.Cut(s, " ")
-	n, ok := amount(strings.TrimSpace(value))
+	n, ok := bytes(strings.TrimSpace(value))
 	return setting(device, n), ok && strings.Contains(device, ":")
 }
 
@@ -207,14 +209,13 @@ func rate(s, key string) (any, bool) {
 	fields := strings.Fields(s)
 	for _, f := range fields[min(1, len(fields)):] {
 		if value, ok := strings.CutPrefix(f, key); ok {
-			n, ok := amount(value)
+			n, ok := bytes(value)
 			return setting(fields[0], n), ok
 		}
 	}
 	return nil, false
 }
 
-func setting(device string, value any) []deviceSetting {
-	n, _ := value.(uint64)
-	return []deviceSetting{{"/dev/block/" + device, n}}
+func setting(device string, value uint64) []deviceSetting {
+	return []deviceSetting{{"/dev/block/" + device, value}}
 }
