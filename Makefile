@@ -25,7 +25,6 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 	CGO_CFLAGS="-O2 -I$(LIBSECCOMP)/kernel -DLIBSECCOMP_BUILT=$$(cksum <$(LIBSECCOMP)/built-from | cut -d' ' -f1)" \
 	PKG_CONFIG_LIBDIR=$(LIBSECCOMP)/lib/pkgconfig
 
-# Not in go.mod: a linter's dependencies are no business of whoever imports skep.
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
 GOTESTSUM     := build/bin/gotestsum-v1.13.0
 
@@ -97,10 +96,7 @@ needs-test:
 	@scripts/need.sh test
 
 $(GOLANGCI_LINT):
-	GOBIN=$(CURDIR)/build/bin/tmp go install \
-		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst build/bin/golangci-lint-,,$@)
-	mv build/bin/tmp/golangci-lint $@
+	scripts/tool.sh github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst build/bin/golangci-lint-,,$@) $@
 
 $(GOTESTSUM):
-	GOBIN=$(CURDIR)/build/bin/tmp go install gotest.tools/gotestsum@$(subst build/bin/gotestsum-,,$@)
-	mv build/bin/tmp/gotestsum $@
+	scripts/tool.sh gotest.tools/gotestsum@$(subst build/bin/gotestsum-,,$@) $@

@@ -10,6 +10,16 @@ die() {
 	exit 2
 }
 
+# again runs a command that fetches something, up to three times: mirrors and proxies fail to answer now and then.
+again() {
+	local pause
+	for pause in 5 30; do
+		! "$@" || return 0
+		sleep "$pause"
+	done
+	"$@"
+}
+
 # static_busybox prints the path of a busybox that needs no libraries.
 static_busybox() {
 	local path

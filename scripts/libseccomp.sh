@@ -58,15 +58,22 @@ fetch() {
 	done
 	local opts=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$apt/sources"
 		-o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
-	# A source list that does not answer is no reason to stop: the next command tells
-	# whether the one that matters did.
-	apt-get -q "${opts[@]}" update >"$1/log" 2>&1 || true
-	(cd "$1" && apt-get -q "${opts[@]}" --only-source source libseccomp >>log 2>&1) || {
+	again fetch_once "$1" "${opts[@]}" || {
 		cat "$1/log" >&2
 		die "cannot fetch libseccomp's source package; give an unpacked release with LIBSECCOMP_SRC=DIR"
 	}
 	mv "$1"/libseccomp-*/ "$1/src"
 }
+
+# fetch_once fetches it into the directory $1, by apt with the other arguments.
+fetch_once() (
+	cd "$1" || return
+	shift
+	# A source list that does not answer is no reason to stop: the next command tells
+	# whether the one that matters did.
+	apt-get -q "$@" update >log 2>&1 || true
+	apt-get -q "$@" --only-source source libseccomp >>log 2>&1
+)
 
 stamp=$prefix/built-from
 want=$(wanted)

@@ -68,6 +68,11 @@ if [[ " $* " == *" root "* && "$(id -u)" != 0 ]]; then
 	die "this needs root; run it by: sudo env \"PATH=\$PATH\" make ..."
 fi
 
+# What cannot be fetched the target's own commands tell.
+modules=(-test ./...)
+[ "$*" != build ] || modules=(.)
+GOPROXY=off go list -deps "${modules[@]}" >/dev/null 2>&1 || again go mod download >/dev/null 2>&1 || true
+
 purposes=("$@")
 # Only the distribution's source package needs unpacking by its own tool.
 if [[ " $* " == *" build "* && -z "${LIBSECCOMP_SRC:-}" ]] && has apt-get; then
@@ -83,11 +88,12 @@ if [ "$(id -u)" != 0 ]; then
 	die "missing packages; as root: apt-get install ${packages[*]}"
 fi
 export DEBIAN_FRONTEND=noninteractive
-install() { apt-get -q -y --no-install-recommends install "${packages[@]}"; }
+install() { apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "${packages[@]}"; }
+refresh_and_install() { apt-get -q update && install; }
 
 echo "installing ${packages[*]}"
 # The package lists of a fresh machine are empty or old, but most machines need no
 # update, which takes longer than the installation. So it is tried without first; what
 # is wrong is told by the second attempt.
-install >/dev/null 2>&1 || { apt-get -q update && install; } >&2 ||
+install >/dev/null 2>&1 || again refresh_and_install >&2 ||
 	die "apt-get cannot install: ${packages[*]}"

@@ -205,7 +205,7 @@ func makeDebian() error {
 	}
 	part := debianTar + ".part.tar"
 	// This machine's release: its keys are at hand.
-	script := `. /etc/os-release && exec mmdebstrap --quiet --variant=minbase "$VERSION_CODENAME" "$1"`
+	script := `. /etc/os-release && exec mmdebstrap --quiet --variant=minbase --aptopt="Acquire::Retries 5" "$VERSION_CODENAME" "$1"`
 	out, err := exec.Command("sh", "-c", script, "sh", part).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mmdebstrap: %w (`scripts/need.sh managers` installs what these tests need)\n%s", err, out)

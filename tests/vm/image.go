@@ -96,7 +96,7 @@ func buildImage(ctx context.Context, dir string) error {
 	var log bytes.Buffer
 	cmd := exec.CommandContext(ctx, "mmdebstrap", "--variant=essential", "--format=null",
 		"--include="+strings.Join(packages, ","),
-		"--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none",
+		"--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none", "--aptopt=Acquire::Retries 5",
 		"--customize-hook=bash "+quote(filepath.Join(work, "guest/customize.sh"))+` "$1"`,
 		release, "-", "-")
 	cmd.Stdin = strings.NewReader(sources)

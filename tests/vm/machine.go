@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // kernels are those of the image, by version, newest last.
@@ -184,8 +185,13 @@ func (m machine) prepare(ctx context.Context) (saved, error) {
 	})
 }
 
+// bootTimeout is far longer than an emulated machine on a busy host takes.
+const bootTimeout = time.Hour
+
 // save boots the machine and saves it in dir.
 func (m machine) save(ctx context.Context, image, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
 	q, err := startQEMU(ctx, dir, m.qemuArgs(image, dir, true, nil), io.Discard, io.Discard)
 	if err != nil {
 		return err

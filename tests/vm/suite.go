@@ -92,7 +92,7 @@ func testCommand(ctx context.Context, args []string) (int, error) {
 	run := flags.String("run", ".", "run only the tests that match the regular `expression`")
 	skep := flags.String("skep", "skep", "the `binary` to test, inside the current directory")
 	jobs := flags.Int("jobs", runtime.NumCPU(), "`number` of machines at a time")
-	timeout := flags.Duration("timeout", 20*time.Minute, "end a machine after this `time`")
+	timeout := flags.Duration("timeout", time.Hour, "end a machine after this `time`")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0, nil
 	} else if err != nil {
