@@ -110,6 +110,9 @@ func TestFlagsBehindTheID(t *testing.T) {
 	}
 	r.ok("delete", id, "--force")
 	r.fails("--force", "delete", "--", id, "--force") // here it is one id too many
+	for _, line := range [][]string{{"run", "--bundle"}, {"run", id, "--pid-file"}, {"create", id, "-b"}, {"list", "-f"}} {
+		r.fails("flag needs an argument: -", line...)
+	}
 }
 
 // FD-02: sockets of a caller that activates the container.

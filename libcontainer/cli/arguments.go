@@ -35,7 +35,10 @@ func flagsFirst(app *cli.App, args []string) []string {
 			positional = append(positional, args[at+1:]...)
 			n = len(args) - at
 		case len(args[at]) > 1 && strings.HasPrefix(args[at], "-"):
-			n = min(flagLength(command.Flags, args[at:]), len(args)-at)
+			n = flagLength(command.Flags, args[at:])
+			if at+n > len(args) { // the library tells that a value is missing if nothing follows
+				return append(flags, args[at])
+			}
 			flags = append(flags, args[at:at+n]...)
 		default:
 			positional = append(positional, args[at])

@@ -17,7 +17,7 @@ func TestFlagsFirst(t *testing.T) {
 		"run x -b /b -d":                       "run -b /b -d -- x",
 		"run --bundle=/b x --pid-file p":       "run --bundle=/b --pid-file p -- x",
 		"run x -- --keep":                      "run -- x --keep",
-		"run x --pid-file":                     "run --pid-file -- x",
+		"run x --pid-file":                     "run --pid-file",
 		"create --bundle - x":                  "create --bundle - -- x",
 		"kill x -9":                            "kill x -9",
 		"exec x ls -l":                         "exec x ls -l",
