@@ -3,7 +3,9 @@ package tests
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -162,6 +164,30 @@ func listTree(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// CLI-17: every flag that runc's help has, skep's has too.
+func TestPeersFlags(t *testing.T) {
+	help := func(binary, command string) []string {
+		out, err := childOutput(exec.Command(binary, strings.Fields(command+" --help")...))
+		if err != nil {
+			t.Fatalf("%s %s: %v", binary, command, err)
+		}
+		return regexp.MustCompile(`--[a-z0-9-]+`).FindAllString(out, -1)
+	}
+	r := newRuntime(t)
+	for _, command := range []string{
+		"", "create", "start", "state", "kill", "delete", "run", "exec", "list", "ps", "pause", "resume", "update", "spec", "features", "events",
+		"checkpoint", "restore",
+	} {
+		ours := help(r.binary, command)
+		for _, word := range help("runc", command) {
+			// The path of criu is runc's former affair, and list has an example.
+			if !slices.Contains(ours, word) && word != "--criu" && (command != "list" || word != "--root") {
+				t.Errorf("%s has no %s", command, word)
+			}
+		}
+	}
 }
 
 // CLI-01: go-runc wants "runc version" from a link of that name.

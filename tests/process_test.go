@@ -33,6 +33,25 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// USR-08: a pipe is the user's, a file and a device of the host are not.
+func TestStreamsOwner(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, user(1000, 1000), args("/bin/stat", "-L", "-c", "%u:%g", "/proc/self/fd/0", "/proc/self/fd/1"))
+	wantLines(t, r.succeed(call{args: r.runLine(b), stdin: "x"}).stdout, "1000:0", "0:0")
+	b.spec.Process.Args = []string{"/bin/sh", "-c", "read x; echo $x; echo again >/dev/stdout"}
+	b.save()
+	echoed := []string{"/bin/sh", "-c", `"$@" | cat`, "sh"}
+	wantLines(t, r.succeed(call{args: r.runLine(b), stdin: "said\n", wrap: echoed}).stdout, "said", "again")
+	var before, after unix.Stat_t
+	if err := unix.Stat("/dev/null", &before); err != nil {
+		t.Fatal(err)
+	}
+	r.output(newBundle(t, user(1000, 1000), args("/bin/true")))
+	if err := unix.Stat("/dev/null", &after); err != nil || before.Uid != after.Uid {
+		t.Errorf("/dev/null belongs to %d, %v", after.Uid, err)
+	}
+}
+
 // USR-03 USR-04 DEV-10
 func TestUmask(t *testing.T) {
 	r := newRuntime(t)
