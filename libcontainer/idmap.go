@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/nsenter"
+	"skep/spec"
 )
 
 // owners opens the user namespaces by which idmapped mounts map ids: a mount needs one, mappings alone the kernel does
@@ -50,10 +51,10 @@ func (o *owners) make(uids, gids []specs.LinuxIDMapping) (int, error) {
 	defer child.Release()
 	defer child.Kill()
 	dir := procFile(child.Pid, "")
-	if err := writeFile(dir+"uid_map", formatIDMap(uids)); err != nil {
+	if err := writeFile(dir+"uid_map", spec.FormatIDMap(uids)); err != nil {
 		return -1, fmt.Errorf("uidMappings: %w", err)
 	}
-	if err := writeFile(dir+"gid_map", formatIDMap(gids)); err != nil {
+	if err := writeFile(dir+"gid_map", spec.FormatIDMap(gids)); err != nil {
 		return -1, fmt.Errorf("gidMappings: %w", err)
 	}
 	return openFile(userNamespaceOf(child.Pid), unix.O_RDONLY)

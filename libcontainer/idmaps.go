@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/nsenter/plan"
+	"skep/spec"
 )
 
 // mapIDs settles the ids of the user namespace in which the child is now, and returns those with which the container
@@ -57,7 +58,7 @@ func checkIDMap(item string, listed, found []specs.LinuxIDMapping, path string) 
 	}
 	if !slices.Equal(normalIDMap(listed), normalIDMap(found)) {
 		return nil, fmt.Errorf("%s: the user namespace %s has other mappings: %s",
-			item, path, strings.ReplaceAll(strings.TrimSpace(formatIDMap(found)), "\n", ", "))
+			item, path, strings.ReplaceAll(strings.TrimSpace(spec.FormatIDMap(found)), "\n", ", "))
 	}
 	return []string{item + ": ignored, the user namespace " + path + " has these mappings already"}, nil
 }

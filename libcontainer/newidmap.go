@@ -15,6 +15,7 @@ import (
 
 	"skep/nsenter"
 	"skep/nsenter/plan"
+	"skep/spec"
 )
 
 // idKind is one of the two kinds of ids that a user namespace maps (config-linux.md#user-namespace-mappings).
@@ -73,7 +74,7 @@ func (c *creation) writeIDMaps() error {
 }
 
 func (k *idKind) write(dir string) error {
-	err := writeFile(dir+k.file, formatIDMap(k.ids))
+	err := writeFile(dir+k.file, spec.FormatIDMap(k.ids))
 	if err == nil {
 		return nil
 	}
@@ -115,7 +116,7 @@ func (c *creation) callHelper(k idKind) error {
 		return fmt.Errorf("%w: without it an unprivileged user can map only the own id, %d (on Debian it comes with the package uidmap, on Fedora with shadow-utils)",
 			err, k.own)
 	}
-	args := append([]string{program, strconv.Itoa(c.child.Pid)}, strings.Fields(formatIDMap(k.ids))...)
+	args := append([]string{program, strconv.Itoa(c.child.Pid)}, strings.Fields(spec.FormatIDMap(k.ids))...)
 	if err := runProgram(c.ctx, c.dir.path, args); err != nil {
 		return k.explain(err)
 	}

@@ -93,17 +93,6 @@ func writeFile(path, value string) error {
 	return err
 }
 
-func formatIDMap(ids []specs.LinuxIDMapping) string {
-	var b []byte
-	for _, m := range ids {
-		for _, v := range [...]uint32{m.ContainerID, m.HostID} {
-			b = append(strconv.AppendUint(b, uint64(v), 10), ' ')
-		}
-		b = append(strconv.AppendUint(b, uint64(m.Size), 10), '\n')
-	}
-	return string(b)
-}
-
 // firstIDs are the ids with which the container is built: root where it is mapped, else the first that is.
 func firstIDs(l *specs.Linux) (uid, gid uint32) {
 	return firstID(l.UIDMappings), firstID(l.GIDMappings)

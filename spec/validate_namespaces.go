@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"os"
 	"slices"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -60,6 +62,9 @@ func (v *validator) mappings(path string, list []specs.LinuxIDMapping) {
 		v.problem(path, "%d mappings are more than the kernel takes (%d)", len(list), maxMappings)
 		return
 	}
+	if text := len(FormatIDMap(list)); text >= os.Getpagesize() {
+		v.problem(path, "%d mappings make %d bytes, and the kernel takes less than a page (%d)", len(list), text, os.Getpagesize())
+	}
 	for i, m := range list {
 		where := at(path, i)
 		switch {
@@ -78,6 +83,18 @@ func (v *validator) mappings(path string, list []specs.LinuxIDMapping) {
 			}
 		}
 	}
+}
+
+// FormatIDMap writes mappings as the kernel reads them from uid_map and gid_map (user_namespaces(7)).
+func FormatIDMap(ids []specs.LinuxIDMapping) string {
+	var b []byte
+	for _, m := range ids {
+		for _, v := range [...]uint32{m.ContainerID, m.HostID} {
+			b = append(strconv.AppendUint(b, uint64(v), 10), ' ')
+		}
+		b = append(strconv.AppendUint(b, uint64(m.Size), 10), '\n')
+	}
+	return string(b)
 }
 
 func overlap(a, aSize, b, bSize uint32) bool {

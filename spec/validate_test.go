@@ -2,6 +2,8 @@ package spec
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,6 +113,23 @@ func TestVersion(t *testing.T) {
 			wantProblems(t, version, err)
 		} else {
 			wantProblems(t, version, err, "ociVersion: "+text)
+		}
+	}
+}
+
+// The kernel reads a map with one write of less than a page, so that fewer long lines fit than short ones.
+func TestLongMappings(t *testing.T) { // UIDM-06, IDM-12
+	for host, long := range map[string]bool{"1": false, "1000000": os.Getpagesize() == 4096} {
+		lines := make([]string, maxMappings)
+		for i := range lines {
+			lines[i] = fmt.Sprintf(`{"containerID":%d,"hostID":%s%03d,"size":1}`, i, host, i)
+		}
+		list := `[` + strings.Join(lines, ",") + `]`
+		_, err := check(t, base(`,"linux":{"namespaces":[{"type":"user"}],"uidMappings":`+list+`,"gidMappings":[`+idMaps(1, 1)+`]}`), Options{})
+		if long {
+			wantProblems(t, host, err, "linux.uidMappings: 340 mappings make 5670 bytes, and the kernel takes less than a page (4096)")
+		} else {
+			wantProblems(t, host, err)
 		}
 	}
 }

@@ -195,6 +195,22 @@ func TestUserNamespaceUser(t *testing.T) {
 	r.fails("70000", "create", "--bundle", b.dir, r.id())
 }
 
+// UIDM-06: as many mappings as the kernel takes.
+func TestUserNamespaceMappings(t *testing.T) {
+	r := newRuntime(t)
+	b := newBundle(t, userNamespace(), args("/bin/sh", "-c", "wc -l </proc/self/uid_map"), func(s *specs.Spec) {
+		s.Linux.UIDMappings = nil
+		for i := range uint32(340) {
+			s.Linux.UIDMappings = append(s.Linux.UIDMappings, specs.LinuxIDMapping{ContainerID: i, HostID: 1000 + i, Size: 1})
+		}
+	})
+	b.chown(1000, 100_000)
+	wantLines(t, r.output(b), "340")
+	b.spec.Linux.UIDMappings = append(b.spec.Linux.UIDMappings, specs.LinuxIDMapping{ContainerID: 340, HostID: 1340, Size: 1})
+	b.save()
+	r.fails("linux.uidMappings: 341 mappings are more than the kernel takes", "create", "--bundle", b.dir, r.id())
+}
+
 // UIDM-08: root need not be mapped.
 func TestUserNamespaceWithoutRoot(t *testing.T) {
 	r := newRuntime(t)
