@@ -54,7 +54,7 @@ machine_paths() {
 
 check gofmt -q gofmt -l "${go_files[@]}"
 check 'go vet' go vet ./...
-check golangci-lint "${GOLANGCI_LINT:-golangci-lint}" run
+check golangci-lint "${GOLANGCI_LINT:-golangci-lint}" run --allow-parallel-runners # others may lint other checkouts
 check sizes go run ./scripts/sizes "${go_files[@]}" "${c_files[@]}" "${shell_files[@]}"
 for cc in gcc clang; do
 	if command -v "$cc" >/dev/null; then
