@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -194,7 +193,7 @@ func TestCriuAhead(t *testing.T) {
 // streaming starts a command whose output goes into a pipe, and nothing else.
 func (r *ociRuntime) streaming(out *os.File, line ...string) *session {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	r.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, r.binary, append([]string{"--root", r.root}, line...)...)
 	cmd.Stdout = out

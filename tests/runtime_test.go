@@ -53,9 +53,7 @@ func newRuntimeOf(t *testing.T, binary string) *ociRuntime {
 		for _, e := range r.entries() {
 			t.Errorf("left in the runtime's root: %s", e)
 		}
-		for _, u := range suite.driver.units(t) {
-			t.Errorf("left: unit %s", u)
-		}
+		eventually(t, "no unit is left", func() bool { return len(suite.driver.units(t)) == 0 })
 	})
 	return r
 }

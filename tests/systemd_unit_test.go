@@ -78,7 +78,7 @@ func TestSystemdUnit(t *testing.T) {
 		return
 	}
 	kmsg := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(11)), Access: "r"}
-	b := newBundle(t, onSystemd, capabilities("CAP_MKNOD", "CAP_SYSLOG"), args("/bin/sh", "-c", "mknod /tmp/kmsg c 1 11; sleep 1000"),
+	b := newBundle(t, onSystemd, capabilities("CAP_MKNOD", "CAP_SYSLOG"), args("/bin/sh", "-c", "mknod /tmp/kmsg c 1 11; echo ready; sleep 1000"),
 		resources(func(res *specs.LinuxResources) {
 			res.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}
 			res.Pids = &specs.LinuxPids{Limit: ptr(int64(41))}
@@ -88,6 +88,7 @@ func TestSystemdUnit(t *testing.T) {
 			s.Annotations = map[string]string{"org.systemd.property.TimeoutStopSec": "uint64 7"}
 		})
 	c := r.runDetached(b)
+	eventually(t, "the node is there", func() bool { return c.made.later(t) == "ready\n" })
 	properties := map[string]string{
 		"ActiveState": "active", "Slice": testSlice, "Delegate": "yes", "Description": "skep container " + c.id, "TimeoutStopUSec": "7s",
 		"CPUQuotaPerSecUSec": "130ms", "TasksMax": "41", "DevicePolicy": "strict", "DeviceAllow": "/dev/char/1:11 r",
@@ -121,7 +122,15 @@ func TestSystemdUnit(t *testing.T) {
 	properties["TasksMax"] = "43"
 	wantProperties(t, b.unit(), properties)
 	c.delete("--force")
-	wantProperties(t, b.unit(), map[string]string{"LoadState": "not-found"})
+	awaitUnloaded(t, b.unit())
+}
+
+// awaitUnloaded waits until systemd has forgotten a unit, which it does in its own time.
+func awaitUnloaded(t *testing.T, unit string) {
+	t.Helper()
+	eventually(t, unit+" is forgotten", func() bool {
+		return strings.Contains(systemctl(t, "show", "--property", "LoadState", unit), "not-found")
+	})
 }
 
 // A unit of that name is somebody's; one that has failed is nobody's. LC-02 ERR-01
@@ -169,9 +178,7 @@ func TestSystemdLeftovers(t *testing.T) {
 	if len(cgroupsOf(b)) > 0 {
 		t.Errorf("left: %v", cgroupsOf(b))
 	}
-	eventually(t, "systemd has noticed", func() bool {
-		return strings.Contains(systemctl(t, "show", "--property", "LoadState", b.unit()), "not-found")
-	})
+	awaitUnloaded(t, b.unit())
 
 	id := r.id()
 	addHooks(b, hookLists()[0], shHook("kill -9 $PPID"))
@@ -183,7 +190,7 @@ func TestSystemdLeftovers(t *testing.T) {
 	if len(cgroupsOf(b)) > 0 {
 		t.Errorf("left: %v", cgroupsOf(b))
 	}
-	wantProperties(t, b.unit(), map[string]string{"LoadState": "not-found"})
+	awaitUnloaded(t, b.unit())
 }
 
 // CGP-10: a name that is a slice's is a slice.

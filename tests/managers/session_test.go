@@ -95,7 +95,7 @@ func follow(cmd *exec.Cmd, out io.ReadCloser, to io.Writer) (exited chan struct{
 		_ = cmd.Wait() // exitCode tells
 		select {
 		case <-drained:
-		case <-time.After(time.Second): // somebody else keeps the stream
+		case <-time.After(10 * time.Second): // somebody else keeps the stream
 		}
 	}()
 	return exited, nil
