@@ -194,6 +194,9 @@ func processHost(s *specs.Spec) process.Host {
 		h.Grantable = 1<<(h.LastCap+1) - 1
 		return h
 	}
+	if bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0); err == nil {
+		h.Securebits = bits
+	}
 	var data [2]unix.CapUserData
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	if err := unix.Capget(&header, &data[0]); err == nil {

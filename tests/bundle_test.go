@@ -87,6 +87,17 @@ func (b bundle) chown(uid, gid int) {
 	}
 }
 
+// hostPrograms shows the container the host's programs and their libraries.
+func hostPrograms() edit {
+	return func(s *specs.Spec) {
+		for _, dir := range []string{"/usr", "/lib", "/lib64"} {
+			if _, err := os.Stat(dir); err == nil { // not every architecture has all of them
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: []string{"bind", "ro"}})
+			}
+		}
+	}
+}
+
 // copyImage copies the directories of the image; the files are hard links.
 func copyImage(to string) error {
 	return filepath.WalkDir(suite.image, func(path string, e fs.DirEntry, err error) error {

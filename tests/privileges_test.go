@@ -46,6 +46,34 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
+// The caller's securebits, which would let programs keep capabilities beyond setuid(2), are not the container's. Locked
+// ones cannot be taken away.
+func TestSecurebits(t *testing.T) {
+	r := newRuntime(t)
+	under := func(bits string) []string {
+		return []string{"capsh", "--secbits=" + bits, "--", "-c", `exec "$@"`, "sh"}
+	}
+	show := []string{"/usr/bin/setpriv", "--dump"}
+	const noFixup, noFixupLocked = "0x4", "0xc"
+	for name, e := range map[string][]edit{"root": nil, "user": {user(1000, 1000)}, "user namespace": {userNamespace()}} {
+		b := newBundle(t, append(e, hostPrograms(), args(show...))...)
+		b.chown(100_000, 100_000) // for the mount points in a user namespace
+		for _, bits := range []string{noFixup, noFixupLocked} {
+			res := r.call(call{args: r.runLine(b), wrap: under(bits)})
+			if bits == noFixupLocked && name != "user namespace" {
+				checkError(t, "run", res.stderr, "process.capabilities: clear the caller's securebits 0xc, unless they are locked: prctl: operation not permitted")
+			} else if !strings.Contains(res.stdout, "Securebits: [none]\n") {
+				t.Errorf("%s, %s: exit %d, %s%s", name, bits, res.code, res.stdout, res.stderr)
+			}
+		}
+	}
+	c := r.runDetached(newBundle(t, hostPrograms()))
+	res := r.call(call{args: c.execLine(nil, show...), wrap: under(noFixup)})
+	if !strings.Contains(res.stdout, "Securebits: [none]\n") {
+		t.Errorf("exec: exit %d, %s%s", res.code, res.stdout, res.stderr)
+	}
+}
+
 // CAP-06 CAP-07 ERR-02: a name that means nothing, or a capability that the
 // runtime lacks itself, is a warning.
 func TestUngrantableCapabilities(t *testing.T) {

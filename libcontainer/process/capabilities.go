@@ -43,6 +43,14 @@ func capabilities(c *specs.LinuxCapabilities, h Host) (capSets, []string) {
 	return got, warnings
 }
 
+// clearSecurebits comes while there is CAP_SETPCAP.
+func (h Host) clearSecurebits() []plan.Step {
+	if h.Securebits == 0 {
+		return nil
+	}
+	return []plan.Step{plan.For{Item: "process.capabilities", Step: plan.ClearSecurebits{Inherited: h.Securebits}}}
+}
+
 func (s capSets) set() plan.Step {
 	return plan.SetCaps{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient}
 }

@@ -12,7 +12,7 @@ import (
 // come last before exec, and need all capabilities.
 func Confine(p *specs.Process, h Host, f *Filter) []plan.Step {
 	caps, _ := capabilities(p.Capabilities, h)
-	var steps []plan.Step
+	steps := h.clearSecurebits()
 	if drop := h.known() &^ caps.bounding; drop != 0 {
 		steps = append(steps, plan.DropBounding{Drop: drop})
 	}

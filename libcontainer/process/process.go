@@ -23,6 +23,9 @@ type Host struct {
 	Grantable uint64
 	// LastCap is the highest capability number that the kernel knows.
 	LastCap int
+	// Securebits are the runtime's (capabilities(7)), which the process is not to inherit: they change what execve and
+	// setuid do to capabilities. A new user namespace begins with none.
+	Securebits int
 	// KeepGroups says that the user namespace denies setgroups.
 	KeepGroups bool
 	// OwnStreams tells which of the standard streams are given to the process's user: pipes, sockets and terminals,
@@ -65,6 +68,7 @@ func Settle(p *specs.Process, h Host, filtered bool) (*plan.Phase, []string, err
 		umask = *p.User.Umask
 	}
 	phase.Add(plan.Umask{Mask: umask})
+	phase.Add(h.clearSecurebits()...)
 	if drop := h.known() &^ caps.bounding; drop != 0 {
 		phase.Add(plan.For{Item: "process.capabilities.bounding", Step: plan.DropBounding{Drop: drop}})
 	}

@@ -55,7 +55,7 @@ func everyStep() []Step {
 		Close{[]Slot{Mask, Null}}, Pivot{}, Withdraw{"/proc"}, MoveRoot{},
 		Chdir{In("/work")}, Rlimit{Resource: unix.RLIMIT_NOFILE, Soft: 1024, Hard: unix.RLIM_INFINITY, Name: "nofile"},
 		DropBounding{1<<5 | 1<<40}, SetIDs{UID: 1000, GID: 100, Groups: []uint32{7, 4294967294}}, SetIDs{UID: 1, GID: 2, KeepGroups: true},
-		RaiseCaps{1 << 21}, SetCaps{Effective: 1, Permitted: 1 | 1<<38, Inheritable: 2, Ambient: 1},
+		ClearSecurebits{4}, RaiseCaps{1 << 21}, SetCaps{Effective: 1, Permitted: 1 | 1<<38, Inheritable: 2, Ambient: 1},
 		Scheduler{Policy: unix.SCHED_BATCH, Name: "SCHED_BATCH", Nice: -5, Flags: unix.SCHED_FLAG_RESET_ON_FORK},
 		Scheduler{Policy: unix.SCHED_FIFO, Name: "SCHED_FIFO", Priority: 99},
 		Scheduler{Policy: unix.SCHED_DEADLINE, Name: "SCHED_DEADLINE", Runtime: 1 << 33, Deadline: 1 << 34, Period: 1 << 35},

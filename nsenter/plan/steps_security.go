@@ -1,6 +1,10 @@
 package plan
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // SetLabel tells a security module what the child's next program or key is to be labelled: process.apparmorProfile
 // and process.selinuxLabel, config.md#linux-process.
@@ -69,6 +73,18 @@ func (s Dumpable) String() string {
 		return "be dumpable"
 	}
 	return "be out of reach of other processes"
+}
+
+// ClearSecurebits takes away the securebits that the runtime has inherited from its caller. It fails where they are
+// locked.
+type ClearSecurebits struct{ Inherited int }
+
+// Lower is one prctl.
+func (s ClearSecurebits) Lower(l *Lowering) {
+	l.Call(unix.SYS_PRCTL, Imm(unix.PR_SET_SECUREBITS), Imm(0), Imm(0), Imm(0), Imm(0))
+}
+func (s ClearSecurebits) String() string {
+	return fmt.Sprintf("clear the caller's securebits %#x, unless they are locked", s.Inherited)
 }
 
 // LabelMount gives the root of a mount an SELinux label, as a file (linux.mountLabel, config-linux.md#mount-label).
