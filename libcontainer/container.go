@@ -124,11 +124,17 @@ func (c *Container) Status() Status {
 	if _, err := os.Lstat(c.dir.file(gateFile)); err == nil {
 		return Created
 	}
-	// What is still freezing too: a pause that was killed may have left it so, and resume is to thaw it.
-	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && (f == cgroups.Frozen || f == cgroups.Freezing) {
+	if c.frozen() {
 		return Paused
 	}
 	return Running
+}
+
+// frozen tells whether its processes are stopped, or being stopped: a pause that was killed may have left it so, and
+// resume is to thaw it.
+func (c *Container) frozen() bool {
+	f, err := cgroups.Open(c.state.Cgroup).Freezer()
+	return err == nil && (f == cgroups.Frozen || f == cgroups.Freezing)
 }
 
 // refresh reads the state again, unless another container has the id by now.

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"skep/cgroups"
 	"skep/nsenter/plan"
 )
 
@@ -18,11 +17,6 @@ func Start(ctx context.Context, root, id string, opts ...Option) error {
 	c, err := loadLocked(root, id, unix.LOCK_EX, opts)
 	if err != nil {
 		return err
-	}
-	// Init would not go on, and count as running from then on.
-	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && f == cgroups.Frozen && c.Status() == Created {
-		c.dir.release()
-		return ErrStartPaused
 	}
 	return c.startLocked(ctx)
 }
@@ -56,6 +50,9 @@ func (c *Container) startLocked(ctx context.Context) error {
 func (c *Container) start(ctx context.Context) error {
 	if err := c.Status().allows().start; err != nil {
 		return err
+	}
+	if c.frozen() { // init would not go on, and count as running from then on
+		return ErrStartPaused
 	}
 	if !c.state.HasProcess {
 		return ErrNoProcess
