@@ -28,7 +28,7 @@ STATIC_ENV = CGO_ENABLED=1 CC=$(CC_STATIC) \
 GOLANGCI_LINT := build/bin/golangci-lint-v2.15.0
 GOTESTSUM     := build/bin/gotestsum-v1.13.0
 
-.PHONY: build test test-managers test-vm unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
+.PHONY: build test test-managers test-crio test-vm unit lint lint-arm64 checklist import-check demo install clean help needs-build needs-test
 
 # The build id is left out because it hashes the paths of this machine: without it the
 # same commit gives the same bytes anywhere.
@@ -45,6 +45,14 @@ test-managers: $(GOTESTSUM) ## containerd, Docker and Podman with skep; needs ro
 	@scripts/need.sh root managers
 	@$(MAKE) --no-print-directory build
 	SKEP_BINARY=$(CURDIR)/skep GOTESTSUM=$(CURDIR)/$(GOTESTSUM) scripts/test.sh ./tests/managers
+
+# Builds CRI-O, for which Debian 12 has no packages, the first time.
+test-crio: $(GOTESTSUM) ## CRI-O with skep; needs root, and minutes to build it
+	@scripts/need.sh root test managers crio
+	@$(MAKE) --no-print-directory build
+	scripts/crio.sh build/crio
+	MANAGERS_CRIO=$(CURDIR)/build/crio/crio SKEP_BINARY=$(CURDIR)/skep \
+		$(CURDIR)/$(GOTESTSUM) --format pkgname -- -count=1 -timeout 20m -run CRIO ./tests/managers
 
 # Machines are emulated where KVM does not work, and some ten times slower then. VM_FLAGS='-only v1 -run Update'
 # chooses configurations and tests.

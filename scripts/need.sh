@@ -3,7 +3,7 @@
 # relatives root gets missing packages installed; everybody else gets one sentence
 # and exit status 2.
 #
-# usage: need.sh PURPOSE...    build, test, managers, vm, cross, demo: see the table below; root: to be root
+# usage: need.sh PURPOSE...    build, test, managers, crio, vm, cross, demo: see the table below; root: to be root
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
@@ -41,6 +41,7 @@ table() {
 		managers	has newuidmap	uidmap
 		managers	has slirp4netns	slirp4netns
 		managers	has fuse-overlayfs	fuse-overlayfs
+		crio	test -x /usr/lib/cni/ptp	containernetworking-plugins
 		vm	has qemu-system-x86_64	qemu-system-x86
 		vm	has mmdebstrap	mmdebstrap
 		vm	has mke2fs	e2fsprogs
