@@ -54,11 +54,6 @@ type Facts struct {
 	Named   bool   `json:"named,omitempty"`   // by closID: others may use the control group, it outlives the container
 }
 
-// hasSchema reports whether the configuration limits anything.
-func hasSchema(r *specs.LinuxIntelRdt) bool {
-	return r.L3CacheSchema != "" || r.MemBwSchema != "" || len(r.Schemata) > 0
-}
-
 // Design says what a container of this configuration has in the tree, whatever is there already.
 func (t *Tree) Design(r *specs.LinuxIntelRdt, id string) (Facts, error) {
 	name, path := r.ClosID, "linux.intelRdt.closID"
@@ -85,7 +80,7 @@ func (t *Tree) Plan(r *specs.LinuxIntelRdt, id string) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("linux.intelRdt: %w", err)
 	}
-	if f.Made = !there; f.Made && f.Named && !hasSchema(r) {
+	if f.Made = !there; f.Made && f.Named && len(schemas(r)) == 0 {
 		return Facts{}, fmt.Errorf("linux.intelRdt.closID: there is no group %s, and no schema to make it with", f.Group)
 	}
 	if f.Monitor == "" {
@@ -137,18 +132,10 @@ func (t *Tree) Create(r *specs.LinuxIntelRdt, f *Facts) error {
 	return nil
 }
 
-// limit writes the schemas in the order that the specification wants. One write for each: within one the kernel does
-// not let a line change what an earlier one has set.
+// limit makes one write for each setting: within one the kernel does not let a line change what an earlier one has set.
 func (t *Tree) limit(r *specs.LinuxIntelRdt, group string) error {
-	for _, s := range [...]struct{ path, value string }{
-		{"l3CacheSchema", r.L3CacheSchema},
-		{"memBwSchema", r.MemBwSchema},
-		{"schemata", strings.Join(r.Schemata, "\n")},
-	} {
-		if s.value == "" {
-			continue
-		}
-		file := filepath.Join(group, schemataFile)
+	file := filepath.Join(group, schemataFile)
+	for _, s := range schemas(r) {
 		if err := appendTo(file, s.value+"\n"); err != nil {
 			return t.explain(fmt.Sprintf("linux.intelRdt.%s: write %q to %s", s.path, s.value, file), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,18 @@ import (
 
 // A schema is a line of a file schemata, such as L3:0=7ff;1=1f: the share of one resource, by the id of each cache or
 // other domain. The kernel prints it with other blanks and zeros than it was written with.
+
+// setting is one of linux.intelRdt that limits something.
+type setting struct{ path, value string }
+
+// schemas returns the settings in the order in which the specification wants them written.
+func schemas(r *specs.LinuxIntelRdt) []setting {
+	return slices.DeleteFunc([]setting{
+		{"l3CacheSchema", r.L3CacheSchema},
+		{"memBwSchema", r.MemBwSchema},
+		{"schemata", strings.Join(r.Schemata, "\n")},
+	}, func(s setting) bool { return s.value == "" })
+}
 
 // cut takes a schema apart.
 func cut(line string) (resource string, shares []string) {
@@ -45,27 +58,23 @@ func share(resource, text string) (domain, value uint64, err error) {
 // compare wants a group that exists to have the cache and bandwidth shares of the configuration, which it must not
 // change for those who use the group already. Domains that the configuration does not name are left open.
 func (t *Tree) compare(r *specs.LinuxIntelRdt, group string) error {
-	if r.L3CacheSchema == "" && r.MemBwSchema == "" {
+	shares := schemas(&specs.LinuxIntelRdt{L3CacheSchema: r.L3CacheSchema, MemBwSchema: r.MemBwSchema})
+	if len(shares) == 0 {
 		return nil
 	}
 	raw, err := os.ReadFile(filepath.Join(group, schemataFile))
 	if err != nil {
 		return fmt.Errorf("linux.intelRdt.closID: %w", err)
 	}
-	for _, s := range [...]struct{ path, want string }{
-		{"l3CacheSchema", r.L3CacheSchema}, {"memBwSchema", r.MemBwSchema},
-	} {
-		if s.want == "" {
-			continue
-		}
-		resource, shares := cut(s.want)
+	for _, s := range shares {
+		resource, list := cut(s.value)
 		has := find(string(raw), resource)
-		same, err := t.covers(has, resource, shares)
+		same, err := t.covers(has, resource, list)
 		if err != nil {
-			return fmt.Errorf("linux.intelRdt.%s: %q: %w", s.path, s.want, err)
+			return fmt.Errorf("linux.intelRdt.%s: %q: %w", s.path, s.value, err)
 		}
 		if !same {
-			return fmt.Errorf("linux.intelRdt.%s: the group %s exists and has %q, not %q", s.path, group, has, s.want)
+			return fmt.Errorf("linux.intelRdt.%s: the group %s exists and has %q, not %q", s.path, group, has, s.value)
 		}
 	}
 	return nil
