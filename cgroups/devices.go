@@ -95,6 +95,16 @@ func deviceOf(rule specs.LinuxDeviceCgroup) Device {
 	return d
 }
 
+// IsAllowList tells whether rules deny nothing but, to begin with, all devices.
+func IsAllowList(rules []specs.LinuxDeviceCgroup) bool {
+	for i, r := range rules {
+		if d := deviceOf(r); !r.Allow && (i > 0 || d != Device{'a', Wildcard, Wildcard, d.Access}) {
+			return false
+		}
+	}
+	return true
+}
+
 // devicesV1 writes the rules in their order.
 func devicesV1(c *compiler, r *specs.LinuxResources) {
 	// A new cgroup allows what its parent does; only a rule for all devices

@@ -56,14 +56,8 @@ func delegation() string {
 // those of linux.devices are bound. Rules that deny single devices stay, and fail. Root's container without cgroups is
 // treated alike, since managers send such rules unasked, but for a warning.
 func deviceRules(r *specs.LinuxResources) *specs.LinuxResources {
-	if r == nil {
-		return nil
-	}
-	for i, rule := range r.Devices {
-		all := (rule.Type == "" || rule.Type == "a") && wild(rule.Major) && wild(rule.Minor)
-		if !rule.Allow && (i > 0 || !all) {
-			return r
-		}
+	if r == nil || !cgroups.IsAllowList(r.Devices) {
+		return r
 	}
 	rest := *r
 	rest.Devices = nil
@@ -74,6 +68,3 @@ func deviceRules(r *specs.LinuxResources) *specs.LinuxResources {
 func denies(r *specs.LinuxResources) bool {
 	return r != nil && slices.ContainsFunc(r.Devices, func(rule specs.LinuxDeviceCgroup) bool { return !rule.Allow })
 }
-
-// wild tells whether a device number stands for all.
-func wild(n *int64) bool { return n == nil || *n < 0 }
