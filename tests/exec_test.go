@@ -254,7 +254,7 @@ func TestExecUser(t *testing.T) {
 }
 
 // CAP-08 CAP-11 PROC-17: the container's capabilities, and more; never
-// inheritable ones (CVE-2022-29162).
+// inheritable ones (CVE-2022-29162, CVE-2022-27650).
 func TestExecPrivileges(t *testing.T) {
 	r := newRuntime(t)
 	c := r.runDetached(newBundle(t, noNewPrivileges(false)))

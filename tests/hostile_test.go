@@ -3,6 +3,7 @@ package tests
 import (
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,6 +135,22 @@ func TestImageLinksToTheHost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// SYS-08: CVE-2025-52881, sysctls go past what an image, or a volume, has in the place of /proc.
+func TestSysctlsOfTheImage(t *testing.T) {
+	r := newRuntime(t)
+	const name = "/proc/sys/net/ipv4/ip_default_ttl"
+	b := newBundle(t, bare(), linux(func(l *specs.Linux) { l.Sysctl = map[string]string{"net.ipv4.ip_default_ttl": "77"} }))
+	b.spec.Mounts = nil
+	b.save()
+	b.write(name, "the image's\n", 0o666)
+	c := r.create(b)
+	if inside, err := childOutput(exec.Command("nsenter", "--target", itoa(c.pid), "--net", "cat", name)); err != nil || inside != "77\n" {
+		t.Errorf("it is %q, %v", inside, err)
+	}
+	wantLines(t, readFile(t, b.rootfs+name), "the image's")
+	c.delete()
 }
 
 // MNT-04: a volume of the host is under the control of those who write to it, containers among them.

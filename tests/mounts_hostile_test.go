@@ -139,7 +139,7 @@ func TestManyBinds(t *testing.T) {
 	}
 }
 
-// MNT-04: CVE-2021-30465 CVE-2019-19921, a neighbour with access to the image swaps a directory and a link all the time.
+// MNT-04: CVE-2021-30465 CVE-2019-19921 CVE-2023-27561, a neighbour with access to the image swaps a directory and a link all the time.
 func TestRacingNeighbour(t *testing.T) {
 	r := newRuntime(t)
 	outside := filepath.Join(tempDir(t), "outside")
