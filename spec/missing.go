@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"reflect"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -42,9 +43,10 @@ func required(t reflect.Type) []string {
 	return nil
 }
 
-// findMissing reports the required members that the document lacks.
+// findMissing reports the required members that the document lacks, and each null that stands for a value: only a member
+// that may be absent may be null.
 func findMissing(raw []byte, v any, prefix string, c census) error {
-	if !c.suspicious(raw) {
+	if !c.suspicious(raw) && !mayHoldNull(raw) {
 		return nil
 	}
 	return walk(raw, v, prefix).missing.err()
@@ -76,6 +78,14 @@ func (c *census) optional(name string, present bool) {
 	if present {
 		c.add(name, false)
 	}
+}
+
+// mayHoldNull reports whether the text has null where a value can be; /dev/null is none, and it is in many documents.
+func mayHoldNull(raw []byte) bool {
+	parts := bytes.Split(raw, []byte("null"))
+	return slices.ContainsFunc(parts[:len(parts)-1], func(before []byte) bool {
+		return bytes.ContainsAny(before[max(0, len(before)-1):], ":[, \t\r\n")
+	})
 }
 
 // suspicious reports whether the text names a member too seldom.

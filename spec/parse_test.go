@@ -113,8 +113,9 @@ func TestParseErrors(t *testing.T) {
 // Members that decode to zero when they are missing.
 func TestParseMissing(t *testing.T) {
 	tests := []struct{ raw, path string }{
-		{base(`,"process":{"cwd":"/","user":{"gid":1}}`), "process.user.uid"},                                                                // USR-01
-		{base(`,"process":{"cwd":"/","user":{"uid":1}}`), "process.user.gid"},                                                                // USR-02
+		{base(`,"process":{"cwd":"/","user":{"gid":1}}`), "process.user.uid"}, // USR-01
+		{base(`,"process":{"cwd":"/","user":{"uid":1}}`), "process.user.gid"}, // USR-02
+		{base(`,"process":{"cwd":"/","user":{"uid":null,"gid":1}}`), "process.user.uid"},
 		{process(`,"rlimits":[{"type":"RLIMIT_CORE","hard":1}]`), "process.rlimits[0].soft"},                                                 // RLIM-02
 		{process(`,"rlimits":[{"type":"RLIMIT_CORE","soft":0}]`), "process.rlimits[0].hard"},                                                 // RLIM-03
 		{base(`,"linux":{"uidMappings":[{"containerID":0,"hostID":1,"size":1},{"hostID":5,"size":1}]}`), "linux.uidMappings[1].containerID"}, // UIDM-01
@@ -133,7 +134,7 @@ func TestParseMissing(t *testing.T) {
 		_, _, err := Parse([]byte(tt.raw))
 		wantProblem(t, err, tt.path, "required but missing")
 	}
-	// Escaped and null members are there.
+	// Escaped members are there.
 	for _, raw := range []string{
 		base(`,"process":{"cwd":"/","user":{"\u0075id":0,"gid":0}}`),
 		base(`,"process":{"cwd":"/"}`),
@@ -142,6 +143,25 @@ func TestParseMissing(t *testing.T) {
 		if _, _, err := Parse([]byte(raw)); err != nil {
 			t.Errorf("%s: %v", raw, err)
 		}
+	}
+}
+
+// JSON-12, ANN-01: null is no string, no object and no number; a member that is null is absent.
+func TestParseNull(t *testing.T) {
+	for raw, want := range map[string][2]string{
+		`"process":{"cwd":"/","args":["a",null]}`:                                {"process.args[1]", "null, expected a string"},
+		`"annotations":{"a":null}`:                                               {"annotations.a", "null, expected a string"},
+		`"mounts":[{"destination":"/a"},null]`:                                   {"mounts[1]", "null, expected an object"},
+		`"process":{"cwd":"/","user":{"uid":0,"gid":0,"additionalGids":[null]}}`: {"process.user.additionalGids[0]", "null, expected an integer from 0"},
+		`"linux":{"netDevices":{"eth0":null}}`:                                   {"linux.netDevices.eth0", "null, expected an object"},
+	} {
+		_, _, err := Parse([]byte(base("," + raw)))
+		wantProblem(t, err, want[0], want[1])
+	}
+	s, warnings, err := Parse([]byte(base(`,"hostname":null,"mounts":null,"x":[null],"windows":{"a":null},"process":null,
+		"linux":{"sysctl":null,"resources":{"memory":{"limit":null}},"devices":null}`)))
+	if err != nil || len(warnings) > 0 || s.Process != nil || s.Linux.Resources.Memory.Limit != nil {
+		t.Errorf("%+v, %q, %v", s, warnings, err)
 	}
 }
 

@@ -39,16 +39,24 @@ func (w *walker) value(t reflect.Type, path string) {
 		w.dec.ReadToken()
 		for w.more('}') {
 			name, _ := w.dec.ReadToken()
-			w.value(t.Elem(), member(path, name.String()))
+			w.element(t.Elem(), member(path, name.String()))
 		}
 	case kind == '[' && t.Kind() == reflect.Slice:
 		w.dec.ReadToken()
 		for i := 0; w.more(']'); i++ {
-			w.value(t.Elem(), at(path, i))
+			w.element(t.Elem(), at(path, i))
 		}
 	default:
 		w.dec.SkipValue()
 	}
+}
+
+// element reads a value of a list or map, which null is not.
+func (w *walker) element(t reflect.Type, path string) {
+	if w.dec.PeekKind() == jsontext.KindNull {
+		w.missing = append(w.missing, Problem{path, "null, expected " + typeName(t)})
+	}
+	w.value(t, path)
 }
 
 // object reads a struct of the specification.
@@ -59,7 +67,9 @@ func (w *walker) object(t reflect.Type, path string) {
 	for w.more('}') {
 		token, _ := w.dec.ReadToken()
 		name := token.String()
-		names = append(names, name)
+		if w.dec.PeekKind() != jsontext.KindNull {
+			names = append(names, name)
+		}
 		known := child(t, name)
 		if known == nil {
 			w.misspelt(t, path, name)
