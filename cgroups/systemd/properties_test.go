@@ -100,7 +100,7 @@ func TestConvertV1(t *testing.T) {
 		BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(500)), ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{
 			{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: 8, Minor: 16}, Rate: 4096}}},
 	}, Host{})
-	want := []string{"MemoryLimit @t 1048576", "CPUShares @t 512", "TasksMax @t 7", "BlockIOWeight @t 500", `BlockIOReadBandwidth @a(st) [("/dev/block/8:16", 4096,)]`}
+	want := []string{"MemoryLimit @t 1048576", "CPUShares @t 512", "TasksMax @t 7", `BlockIOReadBandwidth @a(st) [("/dev/block/8:16", 4096,)]`}
 	for _, w := range want {
 		if !slices.Contains(got, w) {
 			t.Errorf("%s is missing in %q", w, got)
