@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // UNI-01 UNI-02 UNI-03 UNI-04 UNI-06 UNI-07
@@ -47,6 +47,7 @@ func delegate(s *specs.Spec) {
 // CGP-13 CGP-14 CGP-15 CGP-16 CGP-17 CGP-20: who owns the container's cgroup.
 func TestDelegation(t *testing.T) {
 	r := newRuntime(t)
+	delegated := strings.Fields(readFile(t, "/sys/kernel/cgroup/delegate"))
 	mapped := func(s *specs.Spec) {
 		userNamespace()(s)
 		delegate(s)
@@ -63,6 +64,15 @@ func TestDelegation(t *testing.T) {
 			delegate(s)
 			without(specs.CgroupNamespace)(s)
 		}, 0},
+		{"joined namespace", func(s *specs.Spec) {
+			delegate(s)
+			without(specs.CgroupNamespace)(s)
+			namespace(specs.CgroupNamespace, procPath(holder(t, unix.CLONE_NEWCGROUP, nil), "ns/cgroup"))(s)
+		}, 0},
+		{"no mount", func(s *specs.Spec) {
+			delegate(s)
+			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
+		}, 0},
 	} {
 		b := newBundle(t, tt.edit)
 		c := r.create(b)
@@ -70,14 +80,23 @@ func TestDelegation(t *testing.T) {
 			tt.uid = 0
 		}
 		dir := cgroupDir(t, "pids", b.cgroup)
-		for file, want := range map[string]uint32{"": tt.uid, "cgroup.procs": tt.uid, "pids.max": 0} {
-			info, err := os.Stat(filepath.Join(dir, file))
-			if err != nil {
-				t.Fatal(err)
+		files, err := os.ReadDir(dir)
+		if err != nil || uidOf(t, dir) != tt.uid {
+			t.Errorf("%s: the cgroup belongs to %d, want %d (%v)", tt.name, uidOf(t, dir), tt.uid, err)
+		}
+		given := 0
+		for _, f := range files {
+			want := uint32(0)
+			if slices.Contains(delegated, f.Name()) {
+				want = tt.uid
+				given++
 			}
-			if uid := info.Sys().(*syscall.Stat_t).Uid; uid != want {
-				t.Errorf("%s: %s%s belongs to %d, want %d", tt.name, dir, file, uid, want)
+			if uid := uidOf(t, filepath.Join(dir, f.Name())); uid != want {
+				t.Errorf("%s: %s belongs to %d, want %d", tt.name, f.Name(), uid, want)
 			}
+		}
+		if given == 0 {
+			t.Errorf("%s: none of %q in %s", tt.name, delegated, dir)
 		}
 		c.delete("--force")
 	}
@@ -96,4 +115,13 @@ func TestDelegationUsed(t *testing.T) {
 		"(echo 5 >pids.max) 2>/dev/null || echo limited",
 	}, "; ")), delegate))
 	wantLines(t, out, "moved", "limited")
+}
+
+func uidOf(t *testing.T, path string) uint32 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Uid
 }

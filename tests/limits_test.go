@@ -33,6 +33,16 @@ var limits = []limit{
 	}, "memory",
 		[]string{"memory.limit_in_bytes", "67108864", "memory.memsw.limit_in_bytes", "100663296"},
 		[]string{"memory.max", "67108864", "memory.swap.max", "33554432"}},
+	{"CGM-08", func(r *specs.LinuxResources) { memory(r).UseHierarchy = ptr(true) }, "memory", []string{"memory.use_hierarchy", "1"}, nil},
+	{"CGM-04 no swap", func(r *specs.LinuxResources) {
+		memory(r).Limit, memory(r).Swap = ptr(int64(64<<20)), ptr(int64(64<<20))
+	}, "memory",
+		[]string{"memory.memsw.limit_in_bytes", "67108864"}, []string{"memory.swap.max", "0"}},
+	{"CGM-04 all of it", func(r *specs.LinuxResources) {
+		memory(r).Limit, memory(r).Swap = ptr(int64(64<<20)), ptr(int64(-1))
+	}, "memory",
+		[]string{"memory.limit_in_bytes", "67108864", "memory.memsw.limit_in_bytes", "9223372036854771712"},
+		[]string{"memory.max", "67108864", "memory.swap.max", "max"}},
 	{"CGI-01", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(41))} }, "pids",
 		[]string{"pids.max", "41"}, []string{"pids.max", "41"}},
 	{"CGI-01 unlimited", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(-1))} }, "pids",
@@ -44,6 +54,10 @@ var limits = []limit{
 		[]string{"cpu.shares", "512"}, []string{"cpu.weight", "59"}},
 	{"CGC-01 default", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(1024)) }, "cpu",
 		[]string{"cpu.shares", "1024"}, []string{"cpu.weight", "100"}},
+	{"CGC-01 least", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(2)) }, "cpu",
+		[]string{"cpu.shares", "2"}, []string{"cpu.weight", "1"}},
+	{"CGC-01 most", func(r *specs.LinuxResources) { cpu(r).Shares = ptr(uint64(262144)) }, "cpu",
+		[]string{"cpu.shares", "262144"}, []string{"cpu.weight", "10000"}},
 	{"CGC-02", func(r *specs.LinuxResources) { cpu(r).Quota, cpu(r).Period = ptr(int64(50000)), ptr(uint64(200000)) }, "cpu",
 		[]string{"cpu.cfs_quota_us", "50000", "cpu.cfs_period_us", "200000"}, []string{"cpu.max", "50000 200000"}},
 	{"CGC-02 quota alone", func(r *specs.LinuxResources) { cpu(r).Quota = ptr(int64(50000)) }, "cpu",
@@ -201,7 +215,8 @@ func copyCpuset(t *testing.T, dir string) {
 	}
 }
 
-// CGP-11 CGP-22: limits of an existing cgroup stay as they are, and so do cgroups that somebody else made below it.
+// CGP-11 CGP-22: limits of an existing cgroup stay as they are, and so do cgroups that somebody else made below it, be
+// it after a create that failed.
 func TestCgroupWithoutResources(t *testing.T) {
 	r := newCgroupfsRuntime(t)
 	b := newBundle(t, onCgroupfs, linux(func(l *specs.Linux) { l.Resources = nil }))
@@ -214,6 +229,12 @@ func TestCgroupWithoutResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(theirs)
+	failing := b
+	addHooks(failing, hookLists()[1], shHook("exit 3"))
+	r.fails("hooks.", "create", "--bundle", failing.dir, r.id())
+	wantLines(t, readFile(t, filepath.Join(dir, "pids.max")), "33")
+	b.spec.Hooks = nil
+	b.save()
 	r.create(b)
 	wantLines(t, readFile(t, filepath.Join(dir, "pids.max")), "33")
 	if err := os.Mkdir(own, 0o755); err != nil {
@@ -228,29 +249,40 @@ func TestCgroupWithoutResources(t *testing.T) {
 	}
 }
 
-// CGD-01 CGD-05 CGD-07 DEV-09
+// CGD-01 CGD-03 CGD-04 CGD-05 CGD-07 CGP-22 DEV-09
 func TestDeviceRules(t *testing.T) {
 	r := newRuntime(t)
-	zero := func(allow bool, access string) specs.LinuxDeviceCgroup {
+	// /dev/kmsg, which no default rule allows.
+	kmsg := func(allow bool, access string) specs.LinuxDeviceCgroup {
 		return specs.LinuxDeviceCgroup{Allow: allow, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(11)), Access: access}
 	}
 	deny := specs.LinuxDeviceCgroup{Allow: false, Access: "rwm"}
-	some := zero(true, "r")
+	some := kmsg(true, "r")
 	some.Minor = nil
-	const show = `for m in '<' '>' '<>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo "open $m"; done; : </dev/zero && echo zero`
+	blocks := specs.LinuxDeviceCgroup{Allow: true, Type: "b"}
+	// There is no such disk, and maybe no tun: an open that the rules let pass says so.
+	const show = `mknod /tmp/kmsg c 1 11; mknod /tmp/disk b 240 0; mknod /tmp/tun c 10 200
+		for m in '<' '>' '<>'; do sh -c ": $m /tmp/kmsg" 2>/dev/null && echo "open $m"; done
+		for d in disk tun; do sh -c ": </tmp/$d" 2>&1 | grep -q 'not permitted' || echo $d; done; : </dev/zero && echo zero`
 	for _, rules := range []struct {
 		list []specs.LinuxDeviceCgroup
-		want []string
+		want string
 	}{
-		{[]specs.LinuxDeviceCgroup{deny}, []string{"zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "r")}, []string{"open <", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw")}, []string{"open <", "open >", "open <>", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, some, zero(true, "w")}, []string{"open <", "open >", "open <>", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "w"), some}, []string{"open <", "open >", "open <>", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rwm"), zero(false, "w")}, []string{"open <", "zero"}},
-		{[]specs.LinuxDeviceCgroup{deny, zero(true, "rw"), deny}, []string{"zero"}},
+		{nil, "tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny}, "tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, blocks}, "disk tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, {Allow: true}}, "open < open > open <> disk tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "r")}, "open < tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "rw")}, "open < open > open <> tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "")}, "open < open > open <> tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, some, kmsg(true, "w")}, "open < open > open <> tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "w"), some}, "open < open > open <> tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "rwm"), kmsg(false, "w")}, "open < tun zero"},
+		{[]specs.LinuxDeviceCgroup{deny, kmsg(true, "rw"), deny}, "tun zero"},
 	} {
-		// /dev/kmsg, which no default rule allows.
-		wantLines(t, r.sh("mknod /tmp/kmsg c 1 11; "+show, capabilities("CAP_MKNOD", "CAP_SYSLOG"), resources(func(res *specs.LinuxResources) { res.Devices = rules.list })), rules.want...)
+		out := r.sh(show, capabilities("CAP_MKNOD", "CAP_SYSLOG"), resources(func(res *specs.LinuxResources) { res.Devices = rules.list }))
+		if got := strings.Join(strings.Fields(out), " "); got != rules.want {
+			t.Errorf("%s: %s, want %s", asJSON(t, rules.list), got, rules.want)
+		}
 	}
 }

@@ -13,6 +13,7 @@ func TestLimitsOfVersion1(t *testing.T) {
 	network := func(n specs.LinuxNetwork) func(*specs.LinuxResources) {
 		return func(r *specs.LinuxResources) { r.Network = &n }
 	}
+	r := newRuntime(t)
 	lo := []specs.LinuxInterfacePriority{{Name: "lo", Priority: 5}}
 	for _, l := range []struct {
 		field            string // below linux.resources
@@ -30,7 +31,6 @@ func TestLimitsOfVersion1(t *testing.T) {
 		{"network.classID", network(specs.LinuxNetwork{ClassID: ptr(uint32(0x100001))}), "net_cls", "net_cls.classid", "1048577"},
 		{"network.priorities", network(specs.LinuxNetwork{Priorities: lo}), "net_prio", "net_prio.ifpriomap", "lo 5"},
 	} {
-		r := newRuntime(t)
 		b := newBundle(t, resources(l.set))
 		create := call{args: []string{"create", "--bundle", b.dir, r.id()}}
 		switch {
@@ -39,10 +39,11 @@ func TestLimitsOfVersion1(t *testing.T) {
 		case l.line == "" || !onV1(l.controller):
 			r.refuse(create, "linux.resources."+l.field, l.controller)
 		default:
-			r.create(b)
+			c := r.create(b)
 			if text := readFile(t, filepath.Join(cgroupDir(t, l.controller, b.cgroup), l.file)); !strings.Contains("\n"+text, "\n"+l.line+"\n") {
 				t.Errorf("%s: %q, want %q", l.file, text, l.line)
 			}
+			c.delete()
 		}
 	}
 }

@@ -84,6 +84,9 @@ func TestSystemdUnit(t *testing.T) {
 			res.Pids = &specs.LinuxPids{Limit: ptr(int64(41))}
 			res.CPU = &specs.LinuxCPU{Quota: ptr(int64(12345)), Period: ptr(uint64(100000)), Cpus: "0"}
 			res.Devices = append(res.Devices, kmsg)
+			if !onV1("memory") {
+				res.Unified = map[string]string{"memory.high": "48M"}
+			}
 		}), func(s *specs.Spec) {
 			s.Annotations = map[string]string{"org.systemd.property.TimeoutStopSec": "uint64 7"}
 		})
@@ -99,7 +102,7 @@ func TestSystemdUnit(t *testing.T) {
 			wantFiles(t, b, "memory", map[string]string{"memory.limit_in_bytes": "67108864"})
 			wantFiles(t, b, "cpu", map[string]string{"cpu.cfs_quota_us": "13000", "cpu.cfs_period_us": "100000"})
 		} else {
-			wantFiles(t, b, "memory", map[string]string{"memory.max": "67108864", "cpu.max": "13000 100000"})
+			wantFiles(t, b, "memory", map[string]string{"memory.max": "67108864", "memory.high": "50331648", "cpu.max": "13000 100000"})
 		}
 		wantFiles(t, b, "pids", map[string]string{"pids.max": pids})
 		wantFiles(t, b, "cpuset", map[string]string{"cpuset.cpus": "0"})
@@ -110,6 +113,9 @@ func TestSystemdUnit(t *testing.T) {
 		if got := strings.Fields(c.exec(show)); strings.Join(got, " ") != "open < zero" {
 			t.Errorf("%s: devices: %q", when, got)
 		}
+	}
+	if !onV1("memory") {
+		properties["MemoryHigh"] = "50331648"
 	}
 	wantProperties(t, b.unit(), properties)
 	check("at first", "41")
@@ -191,6 +197,22 @@ func TestSystemdLeftovers(t *testing.T) {
 		t.Errorf("left: %v", cgroupsOf(b))
 	}
 	awaitUnloaded(t, b.unit())
+}
+
+// CGP-10: whose place is not said is among the system's services, under the container's id.
+func TestSystemdDefaultUnit(t *testing.T) {
+	r, ok := newSystemdRuntime(t)
+	if !ok {
+		return
+	}
+	c := r.create(newBundle(t, linux(func(l *specs.Linux) { l.CgroupsPath = "" })))
+	unit := "skep-" + c.id + ".scope"
+	if got := readFile(t, procPath(c.pid, "cgroup")); !strings.Contains(got, ":/system.slice/"+unit+"\n") {
+		t.Errorf("init is in %s", got)
+	}
+	wantProperties(t, unit, map[string]string{"ActiveState": "active", "Slice": "system.slice"})
+	c.delete()
+	wantProperties(t, unit, map[string]string{"LoadState": "not-found"})
 }
 
 // CGP-10: a name that is a slice's is a slice.

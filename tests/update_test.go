@@ -101,24 +101,23 @@ func TestUpdateMerges(t *testing.T) {
 	r := newRuntime(t)
 	c := r.runDetached(newBundle(t, resources(func(r *specs.LinuxResources) { cpu(r).Period = ptr(uint64(50000)) })))
 	for _, flags := range [][]string{
-		{"--memory", "64m", "--memory-swap", "96m"}, {"--cpu-quota", "20000"}, {"--pids-limit", "44"}, {"--memory", "80m"},
+		{"--memory", "64m", "--memory-swap", "96m"}, {"--cpu-quota", "20000"}, {"--cpu-period", "40000"}, {"--pids-limit", "44"}, {"--memory", "80m"},
 	} {
 		r.ok(append(append([]string{"update"}, flags...), c.id)...)
 	}
 	c.wantFiles("memory", []string{"memory.limit_in_bytes", "83886080", "memory.memsw.limit_in_bytes", "100663296"},
 		[]string{"memory.max", "83886080", "memory.swap.max", "16777216"})
-	c.wantFiles("cpu", []string{"cpu.cfs_quota_us", "20000", "cpu.cfs_period_us", "50000"}, []string{"cpu.max", "20000 50000"})
+	c.wantFiles("cpu", []string{"cpu.cfs_quota_us", "20000", "cpu.cfs_period_us", "40000"}, []string{"cpu.max", "20000 40000"})
 	c.wantFiles("pids", []string{"pids.max", "44"}, []string{"pids.max", "44"})
 	kept := c.keptResources()
 	if m := kept.Memory; m == nil || *m.Limit != 80<<20 || *m.Swap != 96<<20 {
 		t.Errorf("kept: memory %+v", m)
 	}
-	if p := kept.CPU; p == nil || *p.Quota != 20000 || *p.Period != 50000 || *kept.Pids.Limit != 44 {
+	if p := kept.CPU; p == nil || *p.Quota != 20000 || *p.Period != 40000 || *kept.Pids.Limit != 44 {
 		t.Errorf("kept: cpu %+v", p)
 	}
-	if res := r.do("update", "--memory", "100m", c.id); res.code != 1 || !strings.Contains(res.stderr, "linux.resources.memory.swap: 100663296 ") {
-		t.Errorf("above the limit with swap: exit %d, %s", res.code, res.stderr)
-	}
+	r.fails("linux.resources.memory.swap: 100663296 ", "update", "--memory", "100m", c.id)
+	r.fails("linux.resources.cpu.burst: 20001 µs is above the quota of 20000 µs", "update", "--cpu-burst", "20001", c.id) // CGC-03
 }
 
 // CGM-12 CGM-04 CGC-04: limits that bound each other go up and down together.
