@@ -199,7 +199,11 @@ func (g *Group) awaitFreezer(want Freezer, timeout time.Duration) error {
 		case now == want, now == NoFreezer:
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("cgroup %s is still not %s after %v", d.path, want, timeout)
+			err := fmt.Errorf("cgroup %s is still not %s after %v", d.path, want, timeout)
+			if want == Thawed {
+				err = fmt.Errorf("%w: one above it is frozen", err)
+			}
+			return err
 		case d.isV2():
 			err = waitEvent(d.path, want.event(), time.Until(deadline))
 		default:

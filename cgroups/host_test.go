@@ -182,9 +182,12 @@ func testInUse(t *testing.T, l Layout) {
 
 // CGP-02
 func testFrozen(t *testing.T, l Layout) {
-	g := create(t, l, "/a")
+	g, inner := create(t, l, "/a"), create(t, l, "/a/inner")
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
+	}
+	if err := inner.awaitFreezer(Thawed, 0); err == nil || !strings.Contains(err.Error(), "one above it is frozen") {
+		t.Errorf("thawed below a frozen one: %v", err)
 	}
 	if _, err := newGroup(t, l, testRoot+"/a").Plan(); err == nil || !strings.Contains(err.Error(), "is frozen") {
 		t.Errorf("frozen: %v", err)
@@ -201,6 +204,7 @@ func testFrozen(t *testing.T, l Layout) {
 	if err := g.Thaw(); err != nil {
 		t.Error(err)
 	}
+	end(t, inner)
 	end(t, g)
 }
 

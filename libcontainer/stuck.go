@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"skep/cgroups"
 )
 
 // stuck says of the processes that do not end with init why they do not: init itself waits for those of its pid
 // namespace. One that is traced waits for its tracer, others for a disk or a server that does not answer.
 func (c *Container) stuck() string {
+	if f, err := cgroups.Open(c.state.Cgroup).Freezer(); err == nil && f == cgroups.Frozen { // its own is thawed by now
+		return "a cgroup above the container's is frozen"
+	}
 	pids := []int{c.state.Init.Pid}
 	if c.state.OwnPidns {
 		if all, err := processesBeside(c.state.Init.Pid); err == nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skep/cgroups"
 )
 
 // awaitName waits until a process has a name. Who starts one is told, by a descriptor that is closed on exec, before
@@ -56,5 +58,13 @@ func TestStuck(t *testing.T) {
 		if got := c.stuck(); got != "" {
 			t.Errorf("gone: %q", got)
 		}
+	}
+	freezer := t.TempDir()
+	if err := os.WriteFile(freezer+"/freezer.state", []byte("FROZEN\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Container{state: &State{Cgroup: cgroups.Facts{Paths: map[string]string{"freezer": freezer}}}}
+	if got := c.stuck(); !strings.Contains(got, "above the container's is frozen") {
+		t.Errorf("frozen: %q", got)
 	}
 }
