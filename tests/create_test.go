@@ -103,7 +103,7 @@ func TestValidIDs(t *testing.T) {
 // OPC-01 JSON-01 JSON-04 ROOT-05
 func TestCreateWithoutBundle(t *testing.T) {
 	r := newRuntime(t)
-	r.refuse(call{args: []string{"create"}, dir: newBundle(t).dir})
+	r.refuse(call{args: []string{"create"}, dir: newBundle(t).dir}, "create: ID is missing")
 	r.fails("config.json", "create", "--bundle", tempDir(t), r.id())
 	r.fails("config.json not found", "create", "--bundle", filepath.Join(tempDir(t), "missing"), r.id())
 

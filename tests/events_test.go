@@ -315,7 +315,7 @@ func TestEventsOfDelete(t *testing.T) {
 
 func TestEventsRefusals(t *testing.T) {
 	r := newRuntime(t)
-	r.fails("", "events")
+	r.fails("events: ID is missing", "events")
 	r.fails("does not exist", "events", r.id())
 	r.fails("does not exist", "events", "--stats", r.id())
 	for _, interval := range []string{"0", "-1s", "x"} {

@@ -16,7 +16,7 @@ import (
 func TestKillRefusals(t *testing.T) {
 	r := newRuntime(t)
 	r.fails("does not exist", "kill", r.id(), "KILL")
-	r.fails("", "kill")
+	r.fails("kill: ID is missing", "kill")
 	c := r.runDetached(newBundle(t))
 	for _, signal := range []string{"NOSUCH", "0x9", "-1", "65", "SIG"} {
 		r.fails("signal", "kill", c.id, signal)
@@ -78,7 +78,7 @@ func TestKillWithoutPidNamespace(t *testing.T) {
 // OPD-01 OPD-02 CLI-09 OPD-07
 func TestDeleteRefusals(t *testing.T) {
 	r := newRuntime(t)
-	r.fails("", "delete")
+	r.fails("delete: ID is missing", "delete")
 	r.fails("does not exist", "delete", r.id())
 	if res := r.do("delete", "--force", r.id()); res.code != 0 {
 		t.Errorf("delete --force of an unknown id: exit %d, %s", res.code, res.stderr)

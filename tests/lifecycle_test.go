@@ -176,9 +176,7 @@ func TestConfigChangesAfterCreate(t *testing.T) {
 func TestStartRefusals(t *testing.T) {
 	r := newRuntime(t)
 	r.fails("does not exist", "start", r.id())
-	if res := r.do("start"); res.code != 1 || res.stderr == "" {
-		t.Errorf("start without an id: exit %d, %q", res.code, res.stderr)
-	}
+	r.fails("start: ID is missing", "start")
 	c := r.create(newBundle(t))
 	c.start()
 	r.fails("cannot start an already running container", "start", c.id)

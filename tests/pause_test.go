@@ -104,8 +104,8 @@ func TestPauseUnfinished(t *testing.T) {
 // CLI-07: each command says what status it needs, and changes nothing.
 func TestPauseRefusals(t *testing.T) {
 	r := newRuntime(t)
-	r.fails("", "pause")
-	r.fails("", "resume")
+	r.fails("pause: ID is missing", "pause")
+	r.fails("resume: ID is missing", "resume")
 	r.fails("does not exist", "pause", r.id())
 	r.fails("does not exist", "resume", r.id())
 	refuse := func(c *container, want string) {

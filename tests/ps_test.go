@@ -73,5 +73,5 @@ func TestPsTable(t *testing.T) {
 	r.refuse(call{args: []string{"ps", c.id, "--no-such-option"}}, "ps --no-such-option", "unknown")
 	r.fails("want table or json", "ps", "--format", "xml", c.id)
 	r.fails("does not exist", "ps", r.id())
-	r.fails("", "ps")
+	r.fails("ps: ID is missing", "ps")
 }

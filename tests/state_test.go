@@ -12,7 +12,7 @@ import (
 // OPQ-01 OPQ-02 CLI-08
 func TestStateRefusals(t *testing.T) {
 	r := newRuntime(t)
-	r.fails("", "state")
+	r.fails("state: ID is missing", "state")
 	r.fails("does not exist", "state", r.id())
 }
 

@@ -218,7 +218,7 @@ func TestUpdateRefusals(t *testing.T) {
 	}
 	r.fails("no such file", "update", "-r", filepath.Join(r.root, "nothing"), c.id)
 	r.fails("not a regular file", "update", "-r", r.root, c.id)
-	r.fails("", "update")
+	r.fails("update: ID is missing", "update")
 	r.fails("does not exist", "update", "--memory", "1g", r.id())
 	c.stop()
 	r.fails("container not running", "update", "--memory", "1g", c.id)
