@@ -2,10 +2,12 @@ package tests
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 const showCaps = `grep -E '^Cap|^NoNewPrivs|^Seccomp:' /proc/self/status`
@@ -170,7 +172,31 @@ func TestRlimitRaise(t *testing.T) {
 	b := newBundle(t, proc(func(p *specs.Process) {
 		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 10, Hard: 1 << 40}} // above fs.nr_open
 	}))
-	r.fails("RLIMIT_NOFILE", "create", "--bundle", b.dir, r.id())
+	r.fails("process.rlimits: raise the hard limit RLIMIT_NOFILE to 1099511627776: operation not permitted", "create", "--bundle", b.dir, r.id())
+	// RLIM-06: above the caller's own it takes CAP_SYS_RESOURCE on the host, in a user namespace too.
+	low := []string{"/bin/sh", "-c", `ulimit -n 400; exec "$@"`, "sh"}
+	for _, more := range []edit{func(*specs.Spec) {}, userNamespace()} {
+		b = newBundle(t, more, args("/bin/sh", "-c", "ulimit -n; ulimit -Hn"), proc(func(p *specs.Process) {
+			p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 500, Hard: 600}}
+		}))
+		b.chown(100_000, 100_000)
+		raises := call{args: r.runLine(b), wrap: low}
+		if may(t, unix.CAP_SYS_RESOURCE) {
+			wantLines(t, r.succeed(raises).stdout, "500", "600")
+		} else {
+			r.refuse(raises, "process.rlimits: raise the hard limit RLIMIT_NOFILE to 600: operation not permitted")
+		}
+	}
+}
+
+// may says whether who runs the tests has a capability.
+func may(t *testing.T, capability uint) bool {
+	t.Helper()
+	mask, err := strconv.ParseUint(statusFields(readFile(t, "/proc/self/status"))["CapEff"], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mask&(1<<capability) != 0
 }
 
 func seccomp(profile specs.LinuxSeccomp) edit {

@@ -135,6 +135,7 @@ func TestCwd(t *testing.T) {
 	wantLines(t, r.sh("pwd", cwd("/etc")), "/etc")
 	wantLines(t, r.sh("pwd; stat -c '%a %u' /new /new/dir; touch /tmp/x", cwd("/new/dir"), user(1000, 1000)),
 		"/new/dir", "755 0", "755 0")
+	r.fails("process.cwd: make directory /sys/new: mkdirat: read-only file system", r.runLine(newBundle(t, cwd("/sys/new")))...)
 	// It is made before the root turns read-only.
 	wantLines(t, r.sh("pwd", cwd("/new/dir"), func(s *specs.Spec) { s.Root.Readonly = true }), "/new/dir")
 }

@@ -50,6 +50,37 @@ func TestScheduling(t *testing.T) {
 	}
 }
 
+// SCHED-01 SCHED-03 SCHED-05: the real-time policies, where the host grants them to the container's cgroup.
+func TestRealtimeScheduling(t *testing.T) {
+	r := newRuntime(t)
+	for policy, c := range map[uint32]struct {
+		in   specs.Scheduler
+		want unix.SchedAttr
+	}{
+		unix.SCHED_FIFO: {specs.Scheduler{Policy: specs.SchedFIFO, Priority: 10}, unix.SchedAttr{Priority: 10}},
+		unix.SCHED_RR:   {specs.Scheduler{Policy: specs.SchedRR, Priority: 99}, unix.SchedAttr{Priority: 99}},
+		unix.SCHED_DEADLINE: {specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 1e7, Period: 2e7},
+			unix.SchedAttr{Runtime: 1e6, Deadline: 1e7, Period: 2e7}},
+	} {
+		b := newBundle(t, proc(func(p *specs.Process) { p.Scheduler = &c.in }))
+		id := r.id()
+		if res := r.do("create", "--bundle", b.dir, id); res.code != 0 {
+			checkError(t, "create", res.stderr, "process.scheduler: schedule as "+string(c.in.Policy), "sched_setattr: ")
+			t.Logf("%s: %s", c.in.Policy, res.stderr)
+			continue
+		}
+		r.live = append(r.live, id)
+		got, err := unix.SchedGetAttr(r.state(id).Pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.want.Size, c.want.Policy = got.Size, policy
+		if got.Flags, got.Nice = 0, 0; *got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.in.Policy, *got, c.want)
+		}
+	}
+}
+
 // scheduled is how a process gets CPU time and I/O.
 type scheduled struct {
 	policy uint32
