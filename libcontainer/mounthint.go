@@ -25,7 +25,10 @@ func (b *blueprint) mountHint(e *plan.StepError) string {
 		source = filepath.Join(b.bundle, source)
 	}
 	if _, ok := f.Step.(plan.Attach); ok {
-		return kindHint(source, e.Errno)
+		if o, err := spec.ParseMountOptions(b.spec.Mounts[i].Options); err == nil && o.Bind {
+			return kindHint(source, e.Errno)
+		}
+		return ""
 	}
 	if b.rights.host && spec.FindNamespace(b.spec.Linux, specs.UserNamespace) == nil {
 		return ""

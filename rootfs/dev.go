@@ -27,7 +27,7 @@ func (c *compiler) dev() {
 		{Path: "/dev/urandom", Type: "c", Major: 1, Minor: 9},
 		{Path: "/dev/tty", Type: "c", Major: 5, Minor: 0},
 	} {
-		if !c.listed(d.Path) {
+		if !c.listed(d.Path) && !c.mountedOn(d.Path) {
 			c.node("default device "+d.Path, &d)
 		}
 	}
@@ -53,8 +53,17 @@ func (c *compiler) listed(name string) bool {
 	return slices.ContainsFunc(c.linux.Devices, func(d specs.LinuxDevice) bool { return path.Clean(d.Path) == name })
 }
 
+// mountedOn tells whether the configuration mounts something on a name below /dev, such as /dev/urandom on /dev/random.
 func (c *compiler) mountedOn(name string) bool {
-	return slices.ContainsFunc(c.spec.Mounts, func(m specs.Mount) bool { return path.Clean("/"+m.Destination) == name })
+	for _, m := range slices.Backward(c.spec.Mounts) {
+		switch path.Clean("/" + m.Destination) {
+		case name:
+			return true
+		case "/dev": // covers what is mounted before
+			return false
+		}
+	}
+	return false
 }
 
 // devices makes linux.devices. In a /dev that is a bind mount they would be made on the host, and its owner says

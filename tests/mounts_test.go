@@ -95,6 +95,7 @@ func TestMountErrors(t *testing.T) {
 		{bind("/no/such/source", "/x"), "mounts[7] /x: source: stat /no/such/source: no such file or directory"},
 		{bind("", "/x"), "mounts[7].source: a bind mount needs a source"},
 		{bind("/tmp", "/etc/passwd"), "openat2: not a directory (/tmp is a directory, and what it is to be mounted on is not)"},
+		{tmpfsAt("/etc/passwd/x"), "attach mount → /etc/passwd/x: openat2: not a directory\n"},
 		{bind("/etc/passwd", "/etc"), "move_mount: invalid argument (/etc/passwd is not a directory, and what it is to be mounted on is one)"},
 		{specs.Mount{Destination: "/", Type: "tmpfs", Source: "tmpfs"}, `mounts[7].destination: "/" would cover the root filesystem`},
 		{specs.Mount{Destination: "", Type: "tmpfs", Source: "tmpfs"}, "mounts[7].destination: required but missing"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,26 @@ func TestDefaultDevices(t *testing.T) {
 	}
 	wantLines(t, r.sh(show), want...)
 	wantLines(t, r.sh(show, user(1000, 1000)), want...)
+}
+
+// DDEV-04: what the configuration mounts on a default device stays there; many have /dev/urandom on /dev/random.
+func TestMountedDefaultDevice(t *testing.T) {
+	r := newRuntime(t)
+	file := filepath.Join(tempDir(t), "file")
+	writeFile(t, file, "mine\n")
+	over := mounts(specs.Mount{Destination: "/dev/random", Source: "/dev/urandom", Options: []string{"bind"}}, bind(file, "/dev/full"))
+	for _, more := range []edit{func(*specs.Spec) {}, userNamespace()} {
+		b := newBundle(t, more, over, args("/bin/sh", "-c", "stat -c %t:%T /dev/random /dev/urandom; cat /dev/full"))
+		b.chown(100_000, 100_000)
+		wantLines(t, r.output(b), "1:9", "1:9", "mine")
+	}
+	// A /dev over them hides them.
+	wantLines(t, r.sh("stat -c %t:%T /dev/random /dev/full", func(s *specs.Spec) {
+		dev := s.Mounts[1]
+		over(s)
+		s.Mounts = append(slices.Delete(s.Mounts, 1, 2), dev)
+		s.Linux.MaskedPaths = nil
+	}), "1:8", "1:7")
 }
 
 // DDEV-15: a /dev/null of the host on stdio becomes the container's.
