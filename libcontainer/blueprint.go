@@ -180,7 +180,6 @@ func (o *options) groupOf(s *specs.Spec, id string) (*cgroups.Group, error) {
 // processHost gathers what the host lets a process have.
 func processHost(s *specs.Spec) process.Host {
 	h := process.Host{}
-	h.OwnStreams, h.NullStreams = streams()
 	bounding := uint64(0)
 	for ; h.LastCap < 64; h.LastCap++ {
 		on, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(h.LastCap), 0, 0, 0)
@@ -203,25 +202,6 @@ func processHost(s *specs.Spec) process.Host {
 		h.Grantable = bounding & (uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted))
 	}
 	return h
-}
-
-// streams tells which of the standard streams are pipes, sockets or terminals, the container's own, and which are the
-// host's /dev/null.
-func streams() (own, null [3]bool) {
-	for fd := range own {
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) != nil {
-			continue
-		}
-		switch st.Mode & unix.S_IFMT {
-		case unix.S_IFIFO, unix.S_IFSOCK:
-			own[fd] = true
-		case unix.S_IFCHR:
-			_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-			own[fd], null[fd] = err == nil, st.Rdev == unix.Mkdev(1, 3)
-		}
-	}
-	return own, null
 }
 
 func (b *blueprint) rootfsHost(o *options) rootfs.Host {

@@ -154,7 +154,7 @@ func (c *creation) clone(flags uintptr, inCgroup bool) error {
 			defer unix.Close(cgroup)
 		}
 	}
-	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, TempDir: c.dir.path})
+	child, err := nsenter.Start(nsenter.Options{Flags: flags, Cgroup: cgroup, Streams: c.streams, TempDir: c.dir.path})
 	if err != nil {
 		return err
 	}

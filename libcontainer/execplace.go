@@ -93,7 +93,8 @@ func (e *execution) spawn() error {
 		return err
 	}
 	var err error
-	options := nsenter.Options{Cgroup: -1, TempDir: e.root, Stalled: func(socket int) error { return awaitInput(e.ctx, socket) }}
+	options := nsenter.Options{Cgroup: -1, Streams: e.streams, TempDir: e.root,
+		Stalled: func(socket int) error { return awaitInput(e.ctx, socket) }}
 	if e.entry.moved = e.container.outside(e.entry.group); e.entry.moved {
 		e.child, err = e.container.startAttached(e.entry.group, e.options, options)
 	} else {

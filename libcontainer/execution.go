@@ -53,6 +53,9 @@ func (b *blueprint) designExec(state *State, o *options) error {
 	b.process.KeepGroups = setgroupsDenied(procFile(state.Init.Pid, ""))
 	b.process.AppArmor = p.ApparmorProfile != "" && appArmorEnabled(sysfs)
 	b.process.SELinux = p.SelinuxLabel != "" && selinuxEnabled(sysfs)
+	if err := b.designStreams(o); err != nil {
+		return err
+	}
 	return b.preserve(o)
 }
 

@@ -11,6 +11,7 @@ import (
 type Option func(*options)
 
 type options struct {
+	streams       [3]*os.File
 	consoleSocket string
 	console       func(master *os.File) error
 	pidFile       string
@@ -48,6 +49,12 @@ func newOptions(rootless bool, opts []Option) *options {
 		set(o)
 	}
 	return o
+}
+
+// Streams are the program's standard input, output and error, unless it has a terminal; in place of one that is nil it
+// gets this process's own. Create and Exec have duplicates: the files can be closed afterwards.
+func Streams(stdin, stdout, stderr *os.File) Option {
+	return func(o *options) { o.streams = [3]*os.File{stdin, stdout, stderr} }
 }
 
 // ConsoleSocket names the AF_UNIX stream socket that receives the terminal's master, where process.terminal is set.

@@ -56,6 +56,9 @@ func (b *blueprint) designProcess(id string, o *options) error {
 	}
 	b.process.AppArmor = o.planning || p.ApparmorProfile != "" && appArmorEnabled(sysfs)
 	b.process.SELinux = o.planning || p.SelinuxLabel != "" && selinuxEnabled(sysfs)
+	if err := b.designStreams(o); err != nil {
+		return err
+	}
 	if err := b.preserve(o); err != nil {
 		return err
 	}

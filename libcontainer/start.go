@@ -102,9 +102,12 @@ func (c *Container) openGate() error {
 	return os.NewSyscallError("write", err)
 }
 
-// open returns a pidfd of the process. The start time is compared after opening: from then on the pid cannot come
-// to mean another process. A process that is gone, or a zombie, is ErrNotRunning.
-func (p Process) open() (int, error) {
+// open returns a pidfd of the process. A process that is gone, or a zombie, is ErrNotRunning.
+func (p Process) open() (int, error) { return p.openIf(p.Alive) }
+
+// openIf returns a pidfd of the process if it still is what it has to be. It is looked at after opening: from then on
+// the pid cannot come to mean another process.
+func (p Process) openIf(still func() bool) (int, error) {
 	if p.Pid <= 0 {
 		return -1, ErrNotRunning
 	}
@@ -117,7 +120,7 @@ func (p Process) open() (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("pidfd_open", err)
 	}
-	if !p.Alive() {
+	if !still() {
 		unix.Close(fd)
 		return -1, ErrNotRunning
 	}

@@ -94,6 +94,12 @@ func readStat(pid int) (procStat, error) {
 	return procStat{string(raw[open+1 : end]), fields[state][0], bits&exiting != 0, n, ticks}, err
 }
 
+// there reports whether the process runs or has not been reaped.
+func (p Process) there() bool {
+	st, err := readStat(p.Pid)
+	return err == nil && st.start == p.Start
+}
+
 // Alive reports whether the process runs. A zombie does not, unless it is only the first of its threads: nobody may ever
 // reap it.
 func (p Process) Alive() bool {

@@ -28,6 +28,8 @@ type Options struct {
 	// Cgroup is a descriptor of a v2 cgroup directory to be cloned into, or -1. It costs no wait, where writing a
 	// pid into cgroup.procs waits some 10 ms for an RCU grace period.
 	Cgroup int
+	// Streams are the child's standard streams; nil is that of this process.
+	Streams [3]*os.File
 	// Stalled is called when the child has not answered a phase for [StallTime], as happens in a frozen cgroup. It waits
 	// until the socket can be read, or returns an error, which ends the phase. Without it the wait has no end.
 	Stalled func(socket int) error
@@ -124,8 +126,14 @@ func Start(o Options) (*Child, error) {
 	if o.Flags&unix.CLONE_NEWUSER != 0 {
 		sys.AmbientCaps = allCaps()
 	}
+	files := []uintptr{0, 1, 2, uintptr(pair[1])}
+	for fd, f := range o.Streams {
+		if f != nil {
+			files[fd] = f.Fd()
+		}
+	}
 	c.Pid, _, err = syscall.StartProcess("/proc/self/fd/"+strconv.Itoa(img), []string{"skep:[init]"}, &syscall.ProcAttr{
-		Files: []uintptr{0, 1, 2, uintptr(pair[1])},
+		Files: files,
 		Env:   []string{},
 		Sys:   sys,
 	})
