@@ -95,10 +95,10 @@ func deviceOf(rule specs.LinuxDeviceCgroup) Device {
 	return d
 }
 
-// IsAllowList tells whether rules deny nothing but, to begin with, all devices.
+// IsAllowList tells whether rules deny nothing but all devices: Podman 5 does so twice.
 func IsAllowList(rules []specs.LinuxDeviceCgroup) bool {
-	for i, r := range rules {
-		if d := deviceOf(r); !r.Allow && (i > 0 || d != Device{'a', Wildcard, Wildcard, d.Access}) {
+	for _, r := range rules {
+		if d := deviceOf(r); !r.Allow && d != (Device{'a', Wildcard, Wildcard, d.Access}) {
 			return false
 		}
 	}

@@ -25,13 +25,16 @@ func TestCgroupsDisabled(t *testing.T) {
 		"no rules":        {rules(), ""},
 		"all are allowed": {rules(specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"}), ""},
 		"all but some":    {rules(deny, null), warning},
+		"all, twice":      {rules(deny, deny), warning}, // as Podman 5 has it
 	} {
 		res := r.call(disabled(newBundle(t, test.edit, args("/bin/cat", "/proc/self/cgroup"))))
 		if own := readFile(t, "/proc/self/cgroup"); res.code != 0 || res.stderr != test.want || res.stdout != own {
 			t.Errorf("%s: exit %d, %s, cgroups\n%swant\n%s", name, res.code, res.stderr, res.stdout, own)
 		}
 	}
-	r.refuse(disabled(newBundle(t, rules(null, deny))), "linux.resources.devices", "the caller wants none")
+	noNull := null
+	noNull.Allow = false
+	r.refuse(disabled(newBundle(t, rules(deny, noNull))), "linux.resources.devices", "the caller wants none")
 	for field, limit := range map[string]func(*specs.LinuxResources){
 		"memory.limit": func(res *specs.LinuxResources) { memory(res).Limit = ptr(int64(1 << 24)) },
 		"pids.limit":   func(res *specs.LinuxResources) { res.Pids = &specs.LinuxPids{Limit: ptr(int64(50))} },
