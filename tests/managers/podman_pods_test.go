@@ -141,9 +141,10 @@ CMD cat given data
 	writeFile(c.T, dir+"/data", "copied\n")
 	image := "skep.test/" + c.id + ":latest"
 	c.Cleanup(func() { c.podman("rmi", image).succeed(c.T) })
-	line := []string{"build", "--quiet", "--isolation", isolation, "--build-arg", "GIVEN=argument", "--cgroup-parent", podmanGroup + "/" + c.id, "--tag", image, dir}
-	c.podman(line...).succeed(c.T)
+	// Podman 5 wants more open files than a machine may allow.
+	line := []string{"build", "--isolation", isolation, "--cgroup-parent", podmanGroup + "/" + c.id, "--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"}
+	c.podman(append(line, "--quiet", "--build-arg", "GIVEN=argument", "--tag", image, dir)...).succeed(c.T)
 	first := map[string]string{"oci": "first", "chroot": "not first"}[isolation]
 	c.equal("output", c.runCall(image).succeed(c.T), "argument\n0\n"+first+"\ncopied")
-	c.podman("build", "--isolation", isolation, "--cgroup-parent", podmanGroup+"/"+c.id, "--file", "-", dir).with("FROM "+busyboxImage+"\nRUN exit 5\n").refuse(c.T, "exit status 5")
+	c.podman(append(line, "--file", "-", dir)...).with("FROM "+busyboxImage+"\nRUN exit 5\n").refuse(c.T, "exit status 5")
 }

@@ -54,8 +54,8 @@ func newRootlessStore(t *testing.T) *podmanStore {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { // Podman keeps the user namespace by a process
-		pid, err := strconv.Atoi(strings.TrimSpace(readFileOrNothing(dir + "/tmp/pause.pid")))
+	t.Cleanup(func() { // Podman keeps the user namespace by a process, and its pid where 4 or where 5 has it
+		pid, err := strconv.Atoi(strings.TrimSpace(readFileOrNothing(dir+"/tmp/pause.pid") + readFileOrNothing(runtimeDir+"/libpod/tmp/pause.pid")))
 		if err != nil {
 			t.Fatal(err)
 		}

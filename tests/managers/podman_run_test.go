@@ -63,7 +63,7 @@ var podmanRunCases = []podmanCase{
 		c.equal("existing", c.sh(`pwd`, "--workdir", "/tmp"), "/tmp")
 	}},
 	{"HostnameAndResolver", func(c *podman) {
-		got := c.sh(`hostname; cat /etc/hostname; echo; cat /etc/resolv.conf; cat /proc/sys/kernel/hostname`,
+		got := c.sh(`hostname; echo $(cat /etc/hostname); cat /etc/resolv.conf; cat /proc/sys/kernel/hostname`,
 			"--hostname", "combs", "--dns", "192.0.2.53", "--dns-search", "hive.test", "--network", "host")
 		c.equal("inside", got, "combs\ncombs\nsearch hive.test\nnameserver 192.0.2.53\ncombs")
 	}},
