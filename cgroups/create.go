@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the directories of a group that comes from New; what Plan found
-// missing must not have been made by others since. The writes, which Apply is
-// to do afterwards, tell which controllers must be there; on v2 these, and all
-// others that can be, are enabled along the path. After an error nothing of it
+// Create makes the directories of a group; what Plan found missing must not
+// have been made by others since. The writes, which Apply is to do afterwards,
+// tell which controllers must be there; on v2 these, and all others that can be,
+// are enabled along the path. After an error nothing of it
 // is left, and the group is empty, so that Kill and Remove touch nothing. The
 // error is ErrUnavailable if this process may not make cgroups at all.
 func (g *Group) Create(writes []Write) error {
@@ -33,11 +33,6 @@ func (g *Group) Create(writes []Write) error {
 }
 
 func (g *Group) create(writes []Write) error {
-	if g.planned == nil {
-		if _, err := g.Plan(); err != nil {
-			return err
-		}
-	}
 	var needs []Write // of the v2 tree's controllers
 	for _, w := range writes {
 		switch dir, err := g.dirOf(w.Controller); {

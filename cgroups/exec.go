@@ -33,17 +33,17 @@ func (g *Group) Beside(pid int) (*Group, error) {
 		}
 		v2, _ := layout.find("")
 		if dir := path.Join(v2.Mount, now.Own); strings.HasPrefix(dir, own+"/") {
-			return g.at("", dir), nil
+			return g.atV2(dir), nil
 		}
 	}
 	return g, nil
 }
 
-// at returns the group with another directory in one hierarchy.
-func (g *Group) at(name, dir string) *Group {
+// atV2 returns the group with another directory in the v2 tree.
+func (g *Group) atV2(dir string) *Group {
 	moved := &Group{dirs: slices.Clone(g.dirs)}
 	for i := range moved.dirs {
-		if moved.dirs[i].Name == name {
+		if moved.dirs[i].isV2() {
 			moved.dirs[i].path = dir
 		}
 	}

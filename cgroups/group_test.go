@@ -161,7 +161,7 @@ func TestRemoveKeepsExisting(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := newGroup(t, l, "/a")
-	if err := g.Create(nil); err != nil {
+	if err := planAndCreate(g, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(leaf+"/inner/most", 0o755); err != nil {
@@ -230,9 +230,11 @@ func TestCreateFails(t *testing.T) {
 		t.Errorf("controller not mounted: %v", err)
 	}
 	// The second hierarchy fails: what the first has got is taken back.
-	put(t, l[1].Mount+"/a", "")
 	g = newGroup(t, l, "/a/b")
-	g.planned = []string{} // as if it had become a file after the plan
+	if _, err := g.Plan(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l[1].Mount+"/a", "")
 	if err := g.Create(nil); err == nil {
 		t.Error("a file is taken for a cgroup")
 	}
@@ -308,7 +310,7 @@ func TestHybridV2Controller(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := newGroup(t, l, "/a")
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	pids := l[1].Mount + "/a/pids.max"

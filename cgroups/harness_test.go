@@ -30,11 +30,19 @@ func nothingLeft(t *testing.T, l Layout) {
 	}
 }
 
+// planAndCreate makes a group's directories.
+func planAndCreate(g *Group, writes []Write) error {
+	if _, err := g.Plan(); err != nil {
+		return err
+	}
+	return g.Create(writes)
+}
+
 // create makes a group that is killed and removed with the test.
 func create(t *testing.T, l Layout, path string, writes ...Write) *Group {
 	t.Helper()
 	g := newGroup(t, l, testRoot+path)
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	return g

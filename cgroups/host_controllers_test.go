@@ -20,7 +20,7 @@ func hugepages(size string, limit uint64) specs.LinuxResources {
 func testHugetlb(t *testing.T, l Layout) {
 	g := newGroup(t, l, testRoot+"/a")
 	writes := compile(t, g, hugepages(pageSize, 4<<20))
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Apply(writes); err != nil {
@@ -57,7 +57,7 @@ func testAbsentController(t *testing.T, l Layout) {
 		if mounted(l, tt.controller) {
 			continue // testNetworkV1 and testRdma have it
 		}
-		err := g.Create(compile(t, g, tt.r))
+		err := planAndCreate(g, compile(t, g, tt.r))
 		if err == nil || !strings.HasPrefix(err.Error(), tt.field+": ") || !strings.Contains(err.Error(), tt.controller+" ") {
 			t.Errorf("%s: %v", tt.controller, err)
 		}
@@ -125,7 +125,7 @@ func testRdma(t *testing.T, l Layout) {
 	r := specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"nonesuch0": {HcaHandles: ptr[uint32](1)}}}
 	g := newGroup(t, l, testRoot+"/a")
 	writes := compile(t, g, r)
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	err := g.Apply(writes)
@@ -146,7 +146,7 @@ func testIOV2(t *testing.T, l Layout) {
 	}}
 	g := newGroup(t, l, testRoot+"/a")
 	writes := compile(t, g, r)
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	err := g.Apply(writes)
@@ -195,7 +195,7 @@ func testUnifiedV2(t *testing.T, l Layout) {
 	}
 	g := newGroup(t, l, testRoot+"/a")
 	writes := compile(t, g, r)
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Apply(writes); err != nil {
@@ -229,7 +229,7 @@ func testUnifiedV2(t *testing.T, l Layout) {
 	} {
 		g := newGroup(t, l, testRoot+"/b")
 		writes := compile(t, g, specs.LinuxResources{Unified: map[string]string{file: "1"}})
-		err := g.Create(writes)
+		err := planAndCreate(g, writes)
 		if err == nil {
 			err = g.Apply(writes)
 			end(t, g)

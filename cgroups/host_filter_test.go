@@ -166,7 +166,7 @@ func testFilterRefused(t *testing.T, l Layout) {
 func testDevicesV2(t *testing.T, l Layout) {
 	g := newGroup(t, l, testRoot+"/a")
 	writes := compile(t, g, specs.LinuxResources{Devices: rules("deny"), Pids: &specs.LinuxPids{Limit: ptr[int64](9)}})
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Apply(writes); err != nil {

@@ -65,7 +65,7 @@ func testRootless(t *testing.T, l Layout) {
 		t.Fatal(err)
 	}
 	writes := compile(t, g, specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](41)}})
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if own := filepath.Dir(l[0].Own); own == "/" || !strings.HasSuffix(g.V2Dir(), own+"/skep/test") {

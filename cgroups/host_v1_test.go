@@ -29,7 +29,7 @@ func testLimitsV1(t *testing.T, l Layout) {
 			{LinuxBlockIODevice: disk(t), Rate: 1 << 30},
 		}},
 	})
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Apply(writes); err != nil {

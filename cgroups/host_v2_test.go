@@ -23,7 +23,7 @@ func testLimitsV2(t *testing.T, l Layout) {
 		},
 		Pids: &specs.LinuxPids{Limit: ptr[int64](41)},
 	})
-	if err := g.Create(writes); err != nil {
+	if err := planAndCreate(g, writes); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Apply(writes); err != nil {

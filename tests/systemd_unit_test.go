@@ -166,6 +166,22 @@ func TestSystemdUnitExists(t *testing.T) {
 		return err == nil
 	})
 	r.create(b).delete()
+
+	for _, root := range suite.cgroups { // what is left of a unit that systemd does not know is nobody's either
+		dir := filepath.Join(root.dir, b.cgroup)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Remove(dir) }) // where there was no container to take it along
+	}
+	c := r.runDetached(b)
+	if pids := cgroupProcs(t, b, "pids"); len(pids) == 0 || pids[0] != itoa(c.pid) {
+		t.Errorf("processes %v, want %d", pids, c.pid)
+	}
+	c.delete("--force")
+	if len(cgroupsOf(b)) > 0 {
+		t.Errorf("left: %v", cgroupsOf(b))
+	}
 }
 
 // LC-14 OPD-08: what systemd has made goes without systemd, too, and after a create that was killed.
