@@ -46,4 +46,11 @@ func TestLimitsOfVersion1(t *testing.T) {
 			c.delete()
 		}
 	}
+	// CGM-03: a limit on memory and swap together makes no sense below that on memory alone; v2 does without a sum.
+	b := newBundle(t, resources(func(r *specs.LinuxResources) { memory(r).Swap = ptr(int64(96 << 20)) }))
+	want := "it must not be below the memory limit"
+	if isPureV2() {
+		want = "100663296 includes memory, so on cgroup v2 it needs memory.limit"
+	}
+	r.refuse(call{args: []string{"create", "--bundle", b.dir, r.id()}}, "linux.resources.memory.swap: ", want)
 }
