@@ -25,7 +25,6 @@ var beyond = []struct {
 	{"TestRootlessCgroupMount", pureV2 + ": nothing else can be delegated", isPureV2},
 	{"TestRootlessOutsideOfDelegation", pureV2 + ", and root to stage it", func() bool { return isPureV2() && os.Geteuid() == 0 }},
 	{"TestIOLimitHolds", "a disk below TMPDIR that the kernel throttles", func() bool { major, _ := scratchDisk(); return major != 0 }},
-	{"TestRdmaLimits", "rdma(8), the module rdma_rxe and its controller", rdmaCanBeMade},
 	{"TestDiskLimits", "loop devices", disksCanBeMade},
 	{"TestDiskLimitsByWeight", "loop devices and the I/O scheduler BFQ", func() bool { return disksCanBeMade() && disksHaveWeights() }},
 	{"TestCriuRestore", criu, criuWorks},

@@ -33,6 +33,7 @@ var otherLimits = []struct{ peers, limit, file, got, reason string }{
 	{"crun", "CGI-02", "pids.max", "max", "the same"},
 	{"runc crun", "CGC-04", "cpu.max.burst", "0", "burst is of a later specification; it is ignored"},
 	{"runc crun", "CGH-02 CGH-03", "hugetlb.2MB.rsvd.max", "max", "the specification wants reservations limited, too"},
+	{"crun", "CGM-08", "", "no container", "what v2 does anyway takes no file"},
 	{"crun", "CGM-11 zero is unset", "", "no container", "no program runs in no memory: Docker and Podman send 0 for none"},
 }
 
