@@ -182,6 +182,28 @@ func TestDeleteFailsAnywhere(t *testing.T) {
 	})
 }
 
+// USR-07 CAP-10: groups, gid and uid in this order, then the capabilities; none of them may fail.
+func TestIdentityFails(t *testing.T) {
+	r := newRuntime(t)
+	b, id := newBundle(t, user(1000, 1000, 7)), r.id()
+	var before uint64
+	for _, step := range []struct {
+		call uint64
+		name string
+	}{
+		{unix.SYS_SETGROUPS, "setgroups"}, {unix.SYS_SETRESGID, "setresgid"}, {unix.SYS_SETRESUID, "setresuid"}, {unix.SYS_CAPSET, "capset"},
+	} {
+		f := fault{n: 1, errno: unix.EPERM, on: func(call uint64) bool { return call == step.call }, from: before, inside: true}
+		res, struck := r.trace(f, "create", "--bundle", b.dir, id)
+		if !struck || res.code != 1 {
+			t.Errorf("%s after call %d: struck %v, exit %d", step.name, before, struck, res.code)
+		}
+		checkError(t, "create", res.stderr, step.name+": operation not permitted")
+		r.checkGone(b, id)
+		before = step.call
+	}
+}
+
 // ERR-01 ERR-03: init can be killed at any time, for lack of memory say.
 func TestInitKilledAnywhere(t *testing.T) {
 	r := newRuntime(t)
