@@ -3,6 +3,8 @@
 # through a replace line, as README.md says; and runs it where there is no bundle, which
 # it has to say.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
 here=$(realpath "$(dirname "$0")/..")
 
 tmp=$(mktemp -d)
@@ -16,7 +18,7 @@ grep -q '"skep/libcontainer"' "$tmp/main.go" || {
 cd "$tmp"
 go mod init example.org/importer
 go mod edit -require=skep@v0.0.0 -replace="skep=$here"
-go mod tidy
+again go mod tidy
 go build -o importer .
 if out=$(./importer 2>&1); then
 	echo "import-check: README.md's program made a container without a bundle: $out" >&2

@@ -46,3 +46,11 @@ func (c checks) onV1(controller string) bool {
 	}
 	return false
 }
+
+// lastCPU is a processor of this machine, which need not have more than one.
+func (c checks) lastCPU() string {
+	c.Helper()
+	_, list, _ := strings.Cut(readFile(c.T, "/proc/self/status"), "Cpus_allowed_list:\t")
+	list, _, _ = strings.Cut(list, "\n")
+	return list[strings.LastIndexAny(list, ",-")+1:]
+}

@@ -30,8 +30,8 @@ var ctrIOCases = []ctrCase{
 	{"Terminal", func(c *ctr) {
 		s := onTerminal(c.T, console.WinSize{Width: 91, Height: 37}, c.runCall("--rm", "--tty", busyboxImage, c.id, "sh").line...)
 		s.await("/ # ")
-		s.send("tty; stty size\n")
-		s.await("/dev/pts/0", "37 91")
+		s.send("tty; until stty size | grep '37 91'; do :; done\n") // ctr sets it once the program runs
+		s.await("/dev/pts/0", "37 91\r\n")
 		if err := s.terminal.Resize(console.WinSize{Width: 120, Height: 50}); err != nil {
 			c.Fatal(err)
 		}
@@ -62,8 +62,8 @@ var ctrIOCases = []ctrCase{
 		c.detach(`exec sleep 1000`)
 		s := onTerminal(c.T, console.WinSize{Width: 77, Height: 33}, c.execCall([]string{"--tty"}, "sh").line...)
 		s.await("/ # ")
-		s.send("tty; stty size\n")
-		s.await("/dev/pts/", "33 77")
+		s.send("tty; until stty size | grep '33 77'; do :; done\n")
+		s.await("/dev/pts/", "33 77\r\n")
 		s.send("sleep 2000\n")
 		awaitProcess(c.T, "sleep 2000")
 		s.send("\x03")
@@ -91,7 +91,10 @@ var ctrIOCases = []ctrCase{
 	{"LogFile", func(c *ctr) {
 		log := filepath.Join(tempDir(c.T), "log")
 		c.detach(`echo out; echo err >&2; seq 1000; echo end`, "--log-uri", "file://"+log)
-		eventually(c.T, "the end of the log", func() bool { return strings.Contains(readFileOrNothing(log), "\nend\n") })
+		eventually(c.T, "the end of the log", func() bool {
+			text := readFileOrNothing(log) // of two streams
+			return strings.Contains(text, "\nend\n") && strings.Contains(text, "err\n")
+		})
 		c.contains("log", readFile(c.T, log), "out\n", "err\n", "\n1000\n")
 	}},
 	{"Fifos", func(c *ctr) {

@@ -23,7 +23,7 @@ var ctrLifeCases = []ctrCase{
 		c.equal("exec", c.exec("echo", "alive"), "alive")
 		c.ctr("task", "kill", "--signal", "TERM", c.id).succeed(c.T)
 		eventually(c.T, "stopped", func() bool { return c.status() == "STOPPED" })
-		c.equal("log", readFile(c.T, log), "started\nstopped")
+		eventually(c.T, "the log is complete", func() bool { return readFileOrNothing(log) == "started\nstopped\n" })
 		c.contains("delete", c.ctr("task", "delete", c.id).run(c.T).stderr, "exit with non-zero exit code 4")
 	}},
 	{"EndsWithoutDaemon", func(c *ctr) {

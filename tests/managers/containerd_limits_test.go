@@ -30,17 +30,18 @@ var ctrLimitCases = []ctrCase{
 		}
 	}},
 	{"SpecResources", func(c *ctr) {
+		cpu := c.lastCPU()
 		pids, memory, reservation := int64(41), int64(90001408), int64(50003968)
 		c.detachSpec(func(s *specs.Spec) {
 			s.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
 			s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &memory, Reservation: &reservation}
-			s.Linux.Resources.CPU = &specs.LinuxCPU{Cpus: "1"}
+			s.Linux.Resources.CPU = &specs.LinuxCPU{Cpus: cpu}
 		})
 		c.equal("pids", c.cgroup("pids", "pids.max", "pids.max"), "41")
 		c.equal("memory", c.cgroup("memory", "memory.limit_in_bytes", "memory.max"), "90001408")
 		c.equal("reservation", c.cgroup("memory", "memory.soft_limit_in_bytes", "memory.low"), "50003968")
-		c.equal("cpus", c.cgroup("cpuset", "cpuset.cpus", "cpuset.cpus"), "1")
-		c.equal("cpus seen inside", c.exec("grep", "Cpus_allowed_list", "/proc/self/status"), "Cpus_allowed_list:\t1")
+		c.equal("cpus", c.cgroup("cpuset", "cpuset.cpus", "cpuset.cpus"), cpu)
+		c.equal("cpus seen inside", c.exec("grep", "Cpus_allowed_list", "/proc/self/status"), "Cpus_allowed_list:\t"+cpu)
 	}},
 	{"PidsReached", func(c *ctr) {
 		pids := int64(5)

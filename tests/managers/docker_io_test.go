@@ -78,9 +78,10 @@ var dockerIOCases = []dockerCase{
 	{"Logs", func(c *docker) {
 		c.detach(`echo out; echo err >&2; ` + ready + `read -r _ </dev/zero & trap 'echo last; exit' TERM; while :; do sleep 0.01; done`)
 		s := c.awaitReady()
-		res := c.docker("logs", c.id).run(c.T)
-		c.equal("standard output", res.stdout, "out\nready")
-		c.equal("standard error", res.stderr, "err")
+		eventually(c.T, "both streams are in the log", func() bool {
+			res := c.docker("logs", c.id).run(c.T)
+			return res.stdout == "out\nready" && res.stderr == "err"
+		})
 		c.docker("stop", c.id).succeed(c.T)
 		s.await("last\n")
 		if code := s.wait(); code != 0 {

@@ -32,10 +32,11 @@ var dockerLimitCases = []dockerCase{
 		}
 	}},
 	{"CPUSet", func(c *docker) {
-		c.detach(`exec sleep 1000`, "--cpuset-cpus", "1", "--cpuset-mems", "0")
-		c.equal("cpus", c.cgroup("cpuset", "cpuset.cpus", "cpuset.cpus"), "1")
+		cpu := c.lastCPU()
+		c.detach(`exec sleep 1000`, "--cpuset-cpus", cpu, "--cpuset-mems", "0")
+		c.equal("cpus", c.cgroup("cpuset", "cpuset.cpus", "cpuset.cpus"), cpu)
 		c.equal("mems", c.cgroup("cpuset", "cpuset.mems", "cpuset.mems"), "0")
-		c.equal("cpus seen inside", c.exec("grep", "Cpus_allowed_list", "/proc/self/status"), "Cpus_allowed_list:\t1")
+		c.equal("cpus seen inside", c.exec("grep", "Cpus_allowed_list", "/proc/self/status"), "Cpus_allowed_list:\t"+cpu)
 	}},
 	{"Pids", func(c *docker) {
 		c.detach(`exec sleep 1000`, "--pids-limit", "5")

@@ -15,7 +15,7 @@ var dockerNetworkCases = []dockerCase{
 	{"UserNetwork", func(c *docker) {
 		c.network("192.0.2.0/24")
 		c.detachAs(c.id+"-server", `mkdir /www; echo honey >/www/index.html; exec httpd -f -h /www`, "--network", c.id, "--network-alias", "hive")
-		script := `until wget -q -O - http://hive/ 2>/dev/null; do [ $((i=i+1)) -lt 100 ]; sleep 0.1; done; cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | grep -o -E 'inet [0-9.]+'`
+		script := `until wget -q -O - http://hive/ 2>/dev/null; do sleep 0.1; done; cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | grep -o -E 'inet [0-9.]+'`
 		got := c.sh(script, "--network", c.id, "--ip", "192.0.2.77", "--mac-address", "02:42:c0:00:02:4d")
 		c.equal("client", got, "honey\n02:42:c0:00:02:4d\ninet 192.0.2.77")
 	}},

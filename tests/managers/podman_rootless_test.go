@@ -103,7 +103,7 @@ var podmanRootlessCases = []podmanCase{
 	}},
 	{"Terminal", func(c *podman) {
 		s := c.onTerminal(console.WinSize{Height: 33, Width: 111}, c.runCall("--interactive", "--tty", busyboxImage, "sh"))
-		s.send("tty; stty size\n")
+		s.send("tty; until stty size | grep '33 111'; do :; done\n")
 		s.await("/dev/pts/0\r\n", "33 111\r\n")
 		s.send("exit 9\n")
 		if code := s.wait(); code != 9 {
@@ -117,7 +117,7 @@ var podmanRootlessCases = []podmanCase{
 			c.Errorf("%+v", res)
 		}
 		s := c.onTerminal(console.WinSize{Height: 33, Width: 111}, c.execCall([]string{"--interactive", "--tty"}, "sh"))
-		s.send("stty size; exit 5\n")
+		s.send("until stty size | grep '33 111'; do :; done; exit 5\n")
 		s.await("33 111\r\n")
 		if code := s.wait(); code != 5 {
 			c.Errorf("exit code %d, want 5: %s", code, s.out)

@@ -14,7 +14,7 @@ import (
 var podmanTaskCases = []podmanCase{
 	{"Terminal", func(c *podman) {
 		s := c.onTerminal(console.WinSize{Height: 33, Width: 111}, c.runCall("--interactive", "--tty", busyboxImage, "sh"))
-		s.send("tty; test -t 1 && stty size; readlink /proc/self/fd/0\n")
+		s.send("tty; until test -t 1 && stty size | grep '33 111'; do :; done; readlink /proc/self/fd/0\n")
 		s.await("/dev/pts/0\r\n", "33 111\r\n", "/dev/pts/0\r\n")
 		c.ok(s.terminal.Resize(console.WinSize{Height: 44, Width: 122}))
 		c.ok(s.cmd.Process.Signal(unix.SIGWINCH))
@@ -91,7 +91,7 @@ var podmanTaskCases = []podmanCase{
 	{"ExecTerminal", func(c *podman) {
 		c.detach(`exec sleep 1000`)
 		s := c.onTerminal(console.WinSize{Height: 33, Width: 111}, c.execCall([]string{"--interactive", "--tty"}, "sh"))
-		s.send("tty; stty size\n")
+		s.send("tty; until stty size | grep '33 111'; do :; done\n")
 		s.await("/dev/pts/", "33 111\r\n")
 		s.send("exit 5\n")
 		if code := s.wait(); code != 5 {
@@ -126,7 +126,7 @@ var podmanTaskCases = []podmanCase{
 	{"StopKills", func(c *podman) {
 		c.detach(`trap 'echo refused' TERM; ` + ready + `while :; do sleep 0.01; done`)
 		s := c.awaitReady()
-		c.podman("stop", "--time", "1", c.id).succeed(c.T)
+		c.podman("stop", "--time", "5", c.id).succeed(c.T)
 		s.await("refused")
 		c.equal("exit code", c.inspect("{{.State.ExitCode}}"), "137")
 	}},
