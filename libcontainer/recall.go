@@ -53,7 +53,11 @@ func recallHooks(dir string) (stop func()) {
 
 // loadForDelete is loadLocked for a delete. With force it waits for no hook that hangs.
 func loadForDelete(root, id string, force bool, opts []Option) (*Container, error) {
-	if force && ValidateID(id) == nil {
+	if force {
+		c, err := loadLocked(root, id, unix.LOCK_EX|unix.LOCK_NB, opts)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return c, err
+		}
 		defer recallHooks(filepath.Join(root, id))()
 	}
 	return loadLocked(root, id, unix.LOCK_EX, opts)
