@@ -35,6 +35,10 @@ var beyond = []struct {
 	{"TestCriuJoinedNetwork", criu, criuWorks},
 	{"TestCriuNotifySocket", criu, criuWorks},
 	{"TestCriuBrokenImages", criu, criuWorks},
+	{"TestCriuPageServer", criu, criuWorks},
+	{"TestCriuDedup", criu, criuWorks},
+	{"TestCriuEmptyNetwork", criu, criuWorks},
+	{"TestCriuProfile", criu, criuWorks},
 }
 
 const (
