@@ -17,6 +17,8 @@ func TestAccepted(t *testing.T) {
 		{"MNT-03", `"mounts":[{"destination":"tmp","type":"tmpfs"}]`, is(`mounts[0].destination: "tmp" is relative`), Options{}},
 		{"MNT-08", `"mounts":[{"destination":"/a","type":"none","source":"b","options":["bind"]},{"destination":"/b","source":"c","options":["rbind","defaults"]}]`, nil, Options{}},
 		{"MNT-18", `"mounts":[{"destination":"/proc/cpuinfo","source":"b","options":["bind"]},{"destination":"/proc","type":"proc"},{"destination":"/process","type":"tmpfs"}]`, nil, Options{}},
+		{"MNT-19", `"mounts":[{"destination":"/proc","source":"/proc","options":["bind"]},{"destination":"/proc/","source":"/proc/self","options":["rbind"]}]`,
+			is(`mounts[1].source: "/proc/self" is a part of a procfs only`), Options{}},
 		{"MOPT-29", `"mounts":[{"destination":"/a","options":["remount","ro"]}]`, nil, Options{}},
 		{"IDM-09", `"mounts":[{"destination":"/a","source":"/b","options":["bind"],"uidMappings":[` + idMaps(1, 9) + `],"gidMappings":[` + idMaps(1, 9) + `]}]`, nil, Options{}},
 		{"IDM-10", `"mounts":[{"destination":"/a","source":"/b","options":["bind","idmap"]}],"linux":{"namespaces":[{"type":"user","path":"/x"}]}`, nil, Options{}},

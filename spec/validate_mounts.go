@@ -78,6 +78,9 @@ func (v *validator) bind(where string, m *specs.Mount, options *MountOptions) {
 	if m.Source == "" && !options.Remount {
 		v.problem(where+".source", "a bind mount needs a source")
 	}
+	if path.Clean("/"+m.Destination) == "/proc" && strings.HasPrefix(path.Clean(m.Source), "/proc/") {
+		v.warn(where+".source", "%q is a part of a procfs only, in which the paths to mask may be missing", m.Source)
+	}
 	if len(options.Data) == 0 {
 		return
 	}
