@@ -288,6 +288,28 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
+// CLI-05: what is no file.
+func TestLogElsewhere(t *testing.T) {
+	r := newRuntime(t)
+	fifo := filepath.Join(tempDir(t), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := func(log string) call { return call{args: []string{"--log", log, "state", "nosuch"}} }
+	r.refuse(state(fifo), "--log: open "+fifo+": no such device or address")
+	r.refuse(state(r.root), "--log: open "+r.root+": is a directory")
+	reader, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	r.refuse(state(fifo), "does not exist")
+	text := make([]byte, 1000)
+	if n, err := reader.Read(text); err != nil || !strings.Contains(string(text[:n]), "does not exist") {
+		t.Errorf("the reader has got %q, %v", text[:n], err)
+	}
+}
+
 // CGM-05: what is ignored is said once. Warnings are the caller's to silence.
 func TestLogLevel(t *testing.T) {
 	r := newRuntime(t)

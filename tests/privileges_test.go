@@ -295,13 +295,17 @@ func TestSysctl(t *testing.T) {
 	r.fails(`linux.sysctl["net.ipv4.ip_default_ttl"]: write 999 to /proc/sys/net/ipv4/ip_default_ttl: write: invalid argument`, r.runLine(b)...)
 }
 
-// PRP-14
+// PRP-14 PRP-16: it is set before the filter forbids it.
 func TestPersonality(t *testing.T) {
 	r := newRuntime(t)
 	arch := strings.TrimSpace(readFile(t, "/proc/sys/kernel/arch"))
 	narrow := map[string]string{"x86_64": "i686", "aarch64": "armv8l"}[arch]
 	for domain, want := range map[specs.LinuxPersonalityDomain][]string{specs.PerLinux: {arch, "00000000"}, specs.PerLinux32: {narrow, "00000008"}} {
-		out := r.sh("uname -m; cat /proc/self/personality", linux(func(l *specs.Linux) { l.Personality = &specs.LinuxPersonality{Domain: domain} }))
-		wantLines(t, out, want...)
+		for _, nnp := range []bool{true, false} {
+			out := r.sh("uname -m; cat /proc/self/personality", noNewPrivileges(nnp), seccomp(specs.LinuxSeccomp{
+				DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"personality"}, Action: specs.ActKillProcess}},
+			}), linux(func(l *specs.Linux) { l.Personality = &specs.LinuxPersonality{Domain: domain} }))
+			wantLines(t, out, want...)
+		}
 	}
 }

@@ -35,7 +35,8 @@ func newLogger(path, format, level string, stderr io.Writer) (*logger, error) {
 	}
 	w := io.Writer(stderr)
 	if path != "" {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|unix.O_SYNC|unix.O_CLOEXEC, 0o644)
+		const forFifos = unix.O_NONBLOCK // one that nobody reads is an error
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|unix.O_SYNC|unix.O_CLOEXEC|forFifos, 0o644)
 		if err != nil {
 			return l, fmt.Errorf("--log: %w", err)
 		}
