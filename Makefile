@@ -46,13 +46,12 @@ test-managers: $(GOTESTSUM) ## containerd, Docker and Podman with skep; needs ro
 	@$(MAKE) --no-print-directory build
 	SKEP_BINARY=$(CURDIR)/skep GOTESTSUM=$(CURDIR)/$(GOTESTSUM) scripts/test.sh ./tests/managers
 
-# Builds CRI-O, for which Debian 12 has no packages, the first time.
+# Builds CRI-O, for which Debian 12 has no packages, the first time. With it test-managers and test-vm try it too.
 test-crio: $(GOTESTSUM) ## CRI-O with skep; needs root, and minutes to build it
 	@scripts/need.sh root test managers crio
 	@$(MAKE) --no-print-directory build
 	scripts/crio.sh build/crio
-	MANAGERS_CRIO=$(CURDIR)/build/crio/crio SKEP_BINARY=$(CURDIR)/skep \
-		$(CURDIR)/$(GOTESTSUM) --format pkgname -- -count=1 -timeout 20m -run CRIO ./tests/managers
+	SKEP_BINARY=$(CURDIR)/skep $(GOTESTSUM) --format pkgname -- -count=1 -timeout 20m -run CRIO ./tests/managers
 
 # Machines are emulated where KVM does not work, and some ten times slower then. VM_FLAGS='-only v1 -run Update'
 # chooses configurations and tests.

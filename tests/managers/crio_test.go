@@ -11,9 +11,8 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// crioEnv names the program of CRI-O. No distribution has it together with the other managers: `make test-crio` builds
-// it, and pinns beside it.
-const crioEnv = "MANAGERS_CRIO"
+// crioProgram is CRI-O, with pinns beside it. Debian 12 has no packages: `make test-crio` builds both.
+const crioProgram = "../../build/crio/crio"
 
 // crioGroup is the cgroup of all pods.
 const crioGroup = "/kubepods"
@@ -41,7 +40,10 @@ type crioDaemon struct {
 
 func startCRIO(t *testing.T, cgroupManager string) *crioDaemon {
 	t.Helper()
-	program := os.Getenv(crioEnv)
+	program, err := filepath.Abs(crioProgram)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := tempDir(t)
 	d := &crioDaemon{dir: dir, address: filepath.Join(dir, "sock")}
 	for _, name := range []string{"cni", "exits", "hooks"} {

@@ -66,11 +66,11 @@ func TestMain(m *testing.M) {
 	case "init":
 		code, err = initProcess()
 	case "machine":
-		if err = ownMachine(); err == nil {
+		if err = errors.Join(ownMachine(), leaveOut(true)); err == nil {
 			code = m.Run()
 		}
 	default:
-		if err = leaveOut(); err == nil {
+		if err = leaveOut(false); err == nil {
 			code = m.Run()
 		}
 	}
@@ -227,15 +227,18 @@ func ownMachine() (err error) {
 	return unix.Mount(os.TempDir(), scratch, "", unix.MS_BIND, "")
 }
 
-// leaveOut keeps the tests that need a machine of their own from running in a
-// namespace of the host's.
-func leaveOut() error {
+// leaveOut keeps the tests of what is not built from running, and in a
+// namespace of the host's those that need a machine of their own.
+func leaveOut(ownMachine bool) error {
 	needs := map[string]string{}
-	if os.Getenv(crioEnv) == "" {
-		needs["TestCRIO"] = "CRI-O: make test-crio"
+	if _, err := os.Stat(crioProgram); err != nil {
+		needs["TestCRIO"], needs["TestSystemdCRIO"] = "CRI-O: make test-crio", "CRI-O: make test-crio"
+	}
+	if ownMachine {
+		return hosts.LeaveOut(needs)
 	}
 	for _, test := range []string{
-		"TestSystemdContainerd", "TestSystemdCRI", "TestSystemdDocker", "TestSystemdDockerLife", "TestSystemdDockerLimits",
+		"TestSystemdContainerd", "TestSystemdCRI", "TestSystemdCRIO", "TestSystemdDocker", "TestSystemdDockerLife", "TestSystemdDockerLimits",
 		"TestSystemdPodman", "TestSystemdPodmanLimits", "TestSystemdPodmanServices", "TestSystemdPodmanRootless",
 	} {
 		needs[test] = "systemd, in a machine of its own: make test-vm"

@@ -3,6 +3,7 @@ package managers
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -31,7 +32,16 @@ func TestSystemdCRI(t *testing.T) {
 	}
 	conn := dialCRI(t, d.address)
 	for _, c := range criCases {
-		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(runSlicedPod(t, conn)) })
+		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(runSlicedPod(t, conn, c.share)) })
+	}
+}
+
+// TestSystemdCRIO does the same with CRI-O.
+func TestSystemdCRIO(t *testing.T) {
+	d := startCRIO(t, "systemd")
+	conn := dialCRI(t, d.address)
+	for _, c := range crioSystemdCases {
+		testCase(t, c.name, d.daemon, func(t *testing.T) { c.run(runSlicedPod(t, conn, c.share)) })
 	}
 }
 
@@ -41,8 +51,8 @@ const (
 	podSlicePath = "/hive.slice/" + podSlice
 )
 
-// runSlicedPod makes a pod in a slice with limits.
-func runSlicedPod(t *testing.T, conn *grpc.ClientConn) *pod {
+// runSlicedPod makes a pod in a slice with limits. Its containers may share their processes.
+func runSlicedPod(t *testing.T, conn *grpc.ClientConn, share bool) *pod {
 	t.Helper()
 	host.systemctl("start", podSlice).succeed(t)
 	host.systemctl("set-property", "--runtime", podSlice, "MemoryMax=256M", "TasksMax=100").succeed(t)
@@ -50,7 +60,11 @@ func runSlicedPod(t *testing.T, conn *grpc.ClientConn) *pod {
 		host.systemctl("revert", podSlice).succeed(t)
 		host.systemctl("stop", "hive.slice").succeed(t)
 	})
-	return runPod(t, conn, podConfig(t, podSlicePath))
+	config := podConfig(t, podSlicePath)
+	if share {
+		config.Linux.SecurityContext.NamespaceOptions.Pid = cri.NamespaceMode_POD
+	}
+	return runPod(t, conn, config)
 }
 
 // unit is the unit of a container.
@@ -63,35 +77,66 @@ func (p *pod) unit(id string) unit {
 	})
 }
 
+// criCase is one subtest.
+type criCase struct {
+	name  string
+	share bool // processes
+	run   func(p *pod)
+}
+
 // criCases are what the kubelet does to a pod.
-var criCases = []struct {
-	name string
-	run  func(p *pod)
-}{
-	{"Limits", func(p *pod) {
-		id := p.start(`exec sleep 1000`, limited(podResources(64<<20, 50)))
-		u := p.unit(id)
-		p.contains("unit", u.name, "-"+id+".scope")
-		p.equal("cgroup", filepath.Dir(u.dir), "/sys/fs/cgroup"+podSlicePath)
-		u.has(memoryLimit(64<<20), cpuLimit(50))
-		_, err := p.UpdateContainerResources(p.Context(), &cri.UpdateContainerResourcesRequest{ContainerId: id, Linux: podResources(32<<20, 25)})
-		p.ok(err)
-		u.keeps(memoryLimit(32<<20), cpuLimit(25))
-		p.equal("the slice's limit", readFile(p.T, filepath.Dir(u.dir)+"/memory.max"), "268435456")
-		stats, err := p.ContainerStats(p.Context(), &cri.ContainerStatsRequest{ContainerId: id})
-		p.ok(err)
-		if stats.Stats.Memory.WorkingSetBytes.GetValue() == 0 || stats.Stats.Cpu.UsageCoreNanoSeconds.GetValue() == 0 {
-			p.Errorf("statistics: %v", stats)
-		}
-		p.stop(id, 0)
-		p.remove(id)
-		u.isGone()
-	}},
-	{"OutOfMemory", func(p *pod) {
-		// The container lasts until the manager has read the counter in its cgroup.
+var criCases = []criCase{
+	{"Limits", false, (*pod).limitsInUnit},
+	{"OutOfMemory", false, func(p *pod) {
+		// The container lasts until containerd has read the counter in its cgroup.
 		id := p.start(`sh -c 'x=x; while :; do x=$x$x; done' || exec sleep 1000`, limited(podResources(32<<20, 100)))
 		u := p.unit(id)
 		eventually(p.T, "containerd knows", func() bool { return p.status(id).Reason == "OOMKilled" })
 		p.contains("events", readFile(p.T, u.dir+"/memory.events"), "oom_kill 1")
 	}},
+}
+
+var crioSystemdCases = []criCase{
+	{"Limits", false, (*pod).limitsInUnit},
+	{"OutOfMemory", false, func(p *pod) {
+		id := p.start(`x=x; while :; do x=$x$x; done`, limited(podResources(32<<20, 100)))
+		p.equal("reason", p.ended(id).Reason, "OOMKilled")
+	}},
+	{"SharedProcesses", true, func(p *pod) {
+		one := p.start(`exec sleep 1001`, nil)
+		two := p.start(`exec sleep 1002`, func(config *cri.ContainerConfig) { config.Metadata.Name = "two" })
+		for _, process := range []string{"sleep infinity", "sleep 1001", "sleep 1002"} {
+			eventually(p.T, process+" is seen", func() bool { return strings.Contains(p.exec(two, "ps"), process) })
+		}
+		u := p.unit(one)
+		p.stop(one, 0)
+		p.remove(one)
+		u.isGone()
+		p.equal("the other", p.exec(two, "echo", "alive"), "alive")
+	}},
+}
+
+// limitsInUnit gives a container limits, changes them, and looks at what systemd makes of it.
+func (p *pod) limitsInUnit() {
+	p.Helper()
+	id := p.start(`exec sleep 1000`, func(config *cri.ContainerConfig) {
+		config.Linux.Resources = podResources(64<<20, 50)
+		config.Linux.SecurityContext.Capabilities = &cri.Capability{AddCapabilities: []string{"MKNOD"}}
+	})
+	u := p.unit(id)
+	p.contains("unit", u.name, "-"+id+".scope")
+	p.equal("cgroup", filepath.Dir(u.dir), "/sys/fs/cgroup"+podSlicePath)
+	u.has(memoryLimit(64<<20), cpuLimit(50))
+	_, err := p.UpdateContainerResources(p.Context(), &cri.UpdateContainerResourcesRequest{ContainerId: id, Linux: podResources(32<<20, 25)})
+	p.ok(err)
+	u.keeps(memoryLimit(32<<20), cpuLimit(25))
+	p.equal("the slice's limit", readFile(p.T, filepath.Dir(u.dir)+"/memory.max"), "268435456")
+	stats, err := p.ContainerStats(p.Context(), &cri.ContainerStatsRequest{ContainerId: id})
+	p.ok(err)
+	if stats.Stats.Memory.WorkingSetBytes.GetValue() == 0 || stats.Stats.Cpu.UsageCoreNanoSeconds.GetValue() == 0 {
+		p.Errorf("statistics: %v", stats)
+	}
+	p.stop(id, 0)
+	p.remove(id)
+	u.isGone()
 }
