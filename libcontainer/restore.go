@@ -27,7 +27,7 @@ func Restore(ctx context.Context, root, id, bundle string, o CheckpointOptions, 
 	return makeContainer(ctx, root, id, bundle, opts, func(c *creation) error {
 		r := &restoration{creation: c, CheckpointOptions: o}
 		defer r.closeImages()
-		return c.conduct(r.refuse, c.keepConfig, c.makeNotifyDir, c.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
+		return c.conduct(r.refuse, c.keepConfig, c.makeNotifyDir, r.makeCgroups, r.open, r.spawn, c.startUnit, r.restore, c.complete)
 	})
 }
 
@@ -60,6 +60,24 @@ func (r *restoration) refuse() error {
 	case len(l.NetDevices) > 0:
 		return errors.New("linux.netDevices: devices of the host are not restored")
 	}
+	return nil
+}
+
+// makeCgroups looks itself whether the cgroups are there that a strict restore makes anew: criu would find this one.
+func (r *restoration) makeCgroups() error {
+	if err := r.creation.makeCgroups(); err != nil {
+		return err
+	}
+	if mode := r.Criu.CgroupMode; mode == nil || *mode != criu.CgroupStrict {
+		return nil
+	}
+	for _, path := range r.group.Paths() {
+		if !slices.Contains(r.state.Cgroup.Created, path) {
+			return fmt.Errorf("cgroup %s exists, which the mode strict refuses", path)
+		}
+	}
+	full := criu.CgroupFull
+	r.Criu.CgroupMode = &full
 	return nil
 }
 

@@ -81,6 +81,8 @@ func TestRestoreRefused(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", flag, res.code, res.stderr)
 		}
 	}
+	makeCgroup(t, "pids", b.cgroup)
+	r.fails("exists, which the mode strict refuses", "restore", "--detach", "--manage-cgroups-mode", "strict", "--bundle", b.dir, "--image-path", empty, r.id())
 	writeFile(t, filepath.Join(empty, "descriptors.json"), `{`)
 	devices := newBundle(t, linux(func(l *specs.Linux) { l.NetDevices = map[string]specs.LinuxNetDevice{"eth7": {}} }))
 	r.fails("linux.netDevices", "restore", "--detach", "--bundle", devices.dir, "--image-path", empty, r.id())

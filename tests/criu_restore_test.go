@@ -5,7 +5,39 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
+
+// Whatever criu is to do about cgroups, the restored processes have the container's limits.
+func TestCriuCgroupModes(t *testing.T) {
+	r := newRuntime(t)
+	if !onV1("pids") { // criu mounts it, for which the host's mount loses what is given here
+		t.Cleanup(func() {
+			if err := unix.Mount("", "/sys/fs/cgroup", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nsdelegate,memory_recursiveprot"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	c := r.runCounting(counting(t, resources(func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(77))} })))
+	c.countsFrom(1)
+	dir := tempDir(t)
+	before := readFile(t, procPath(c.pid, "cgroup"))
+	for _, mode := range []string{"ignore", "soft", "full", "strict"} {
+		images, count := filepath.Join(dir, mode), c.count()
+		c.checkpoint(images, "--manage-cgroups-mode", mode)
+		c.restore(images, "--manage-cgroups-mode", mode)
+		c.countsFrom(count)
+		if got := readFile(t, procPath(c.pid, "cgroup")); got != before {
+			t.Errorf("%s: cgroups:\n%s\nbefore:\n%s", mode, got, before)
+		}
+		if got := readFile(t, filepath.Join(cgroupDir(t, "pids", c.bundle.cgroup), "pids.max")); got != "77\n" {
+			t.Errorf("%s: pids.max is %s", mode, got)
+		}
+	}
+	c.delete("--force")
+}
 
 // The network comes back as a namespace with nothing in it.
 func TestCriuEmptyNetwork(t *testing.T) {

@@ -37,6 +37,7 @@ var beyond = []struct {
 	{"TestCriuBrokenImages", criu, criuWorks},
 	{"TestCriuPageServer", criu, criuWorks},
 	{"TestCriuDedup", criu, criuWorks},
+	{"TestCriuCgroupModes", criu, criuWorks},
 	{"TestCriuEmptyNetwork", criu, criuWorks},
 	{"TestCriuProfile", criu, criuWorks},
 }

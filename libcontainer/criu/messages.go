@@ -113,6 +113,14 @@ type CgroupRoot struct {
 // CgroupMode says what criu does about cgroups.
 type CgroupMode int32
 
+// The modes. Strict fails where a cgroup exists that is to be restored.
+const (
+	CgroupIgnore CgroupMode = 0
+	CgroupSoft   CgroupMode = 3
+	CgroupFull   CgroupMode = 4
+	CgroupStrict CgroupMode = 5
+)
+
 // NetworkLock says how criu holds the container's network still; 0 leaves it to criu.
 type NetworkLock int32
 
@@ -121,7 +129,7 @@ var (
 	cgroupModes = [...]struct {
 		Word string
 		Mode CgroupMode
-	}{{"ignore", 0}, {"soft", 3}, {"full", 4}, {"strict", 5}}
+	}{{"ignore", CgroupIgnore}, {"soft", CgroupSoft}, {"full", CgroupFull}, {"strict", CgroupStrict}}
 	networkLocks = [...]string{1: "iptables", 2: "nftables", 3: "skip"}
 )
 
