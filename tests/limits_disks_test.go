@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -13,9 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disksCanBeMade tells whether there are loop devices.
+// disksCanBeMade tells whether there are loop devices, and they may be used.
 func disksCanBeMade() bool {
-	_, err := os.Stat("/dev/loop-control")
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err == nil {
+		control.Close()
+	}
 	return err == nil
 }
 
@@ -61,16 +63,22 @@ func newDisk(t *testing.T) disk {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loop, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
+		d := disk{scheduler: fmt.Sprintf("/sys/block/loop%d/queue/scheduler", n)}
+		_, err = fmt.Sscanf(readFile(t, fmt.Sprintf("/sys/block/loop%d/dev", n)), "%d:%d", &d.major, &d.minor)
+		node := filepath.Join(tempDir(t), "loop") // /dev may be a container's
+		if err == nil {
+			err = unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(uint32(d.major), uint32(d.minor))))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		loop, err := os.OpenFile(node, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
 		if err == nil {
 			t.Cleanup(func() { loop.Close() })
-			d := disk{7, int64(n), fmt.Sprintf("/sys/block/loop%d/queue/scheduler", n)}
-			before := regexp.MustCompile(`\[(.*)\]`).FindStringSubmatch(readFile(t, d.scheduler))[1]
-			t.Cleanup(func() { d.schedule(t, before) })
 			return d
 		}
 		loop.Close()
@@ -80,11 +88,15 @@ func newDisk(t *testing.T) disk {
 	}
 }
 
+// schedule gives it another scheduler for the rest of the test.
 func (d disk) schedule(t *testing.T, name string) {
 	t.Helper()
+	_, before, _ := strings.Cut(readFile(t, d.scheduler), "[")
+	before, _, _ = strings.Cut(before, "]")
 	if err := os.WriteFile(d.scheduler, []byte(name), 0); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = os.WriteFile(d.scheduler, []byte(before), 0) }) // the disk goes anyway
 }
 
 func (d disk) rate(rates ...uint64) (list []specs.LinuxThrottleDevice) {
