@@ -19,12 +19,23 @@ type description struct {
 	attributes []syscall.NetlinkRouteAttr
 }
 
-func describe(kind, headerSize int, raw []byte) (description, error) {
-	if len(raw) < headerSize {
-		return description{}, unix.EBADMSG
+// describe takes messages apart.
+func describe(kind int, messages [][]byte) (all []description, err error) {
+	size := unix.SizeofIfAddrmsg
+	if kind == unix.RTM_NEWROUTE {
+		size = unix.SizeofRtMsg
 	}
-	attributes, err := nl.ParseRouteAttr(raw[headerSize:])
-	return description{kind, raw[:headerSize], attributes}, err
+	for _, raw := range messages {
+		if len(raw) < size {
+			return nil, unix.EBADMSG
+		}
+		attributes, err := nl.ParseRouteAttr(raw[size:])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, description{kind, raw[:size], attributes})
+	}
+	return all, nil
 }
 
 func (d description) find(attribute uint16) []byte {
@@ -90,7 +101,7 @@ func (c *conn) add(d description) error {
 func (c *conn) addresses(index int) ([]description, error) {
 	which := nl.NewIfAddrmsg(unix.AF_UNSPEC)
 	which.Index = uint32(index)
-	list, err := c.list(unix.RTM_GETADDR, unix.RTM_NEWADDR, unix.SizeofIfAddrmsg, which)
+	list, err := c.list(unix.RTM_GETADDR, unix.RTM_NEWADDR, which)
 	var all, v6 []description
 	for _, a := range list {
 		if a.family() == unix.AF_INET6 {
@@ -103,20 +114,12 @@ func (c *conn) addresses(index int) ([]description, error) {
 	return append(all, v6...), err
 }
 
-func (c *conn) list(get, kind, headerSize int, which ...nl.NetlinkRequestData) ([]description, error) {
+func (c *conn) list(get, kind int, which ...nl.NetlinkRequestData) ([]description, error) {
 	answers, err := c.dump(get, which...)
 	if err != nil {
 		return nil, err
 	}
-	var all []description
-	for _, raw := range answers {
-		d, err := describe(kind, headerSize, raw)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
+	return describe(kind, answers)
 }
 
 // Of an address:

@@ -20,7 +20,7 @@ const attrNetnsImmutable = 67 // IFLA_NETNS_IMMUTABLE
 
 // link finds a device by its name or an alternative name; ENODEV means that there is none.
 func (c *conn) link(name string) (link, error) {
-	return c.find(nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return c.find(nl.NewIfInfomsg(unix.AF_UNSPEC), named(name))
 }
 
 func (c *conn) linkAt(index int) (link, error) { return c.find(at(index)) }
@@ -56,6 +56,10 @@ func at(index int) *nl.IfInfomsg {
 	return message
 }
 
+func named(name string) *nl.RtAttr {
+	return nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name))
+}
+
 func number(attribute, value int) *nl.RtAttr {
 	return nl.NewRtAttr(attribute, nl.Uint32Attr(uint32(value)))
 }
@@ -64,7 +68,7 @@ func number(attribute, value int) *nl.RtAttr {
 // kernel (0), which keeps the one that it has where that is free; before 5.13 it always does that.
 func (c *conn) move(index int, name string, namespace, newIndex int) error {
 	parts := []nl.NetlinkRequestData{
-		at(index), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)), number(unix.IFLA_NET_NS_FD, namespace),
+		at(index), named(name), number(unix.IFLA_NET_NS_FD, namespace),
 	}
 	if newIndex != 0 {
 		parts = append(parts, number(unix.IFLA_NEW_IFINDEX, newIndex))
@@ -74,7 +78,7 @@ func (c *conn) move(index int, name string, namespace, newIndex int) error {
 
 // rename renames a device that is down. EEXIST means that the name is taken.
 func (c *conn) rename(index int, name string) error {
-	return c.change(unix.RTM_NEWLINK, 0, at(index), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return c.change(unix.RTM_NEWLINK, 0, at(index), named(name))
 }
 
 func (c *conn) setUp(index int) error {

@@ -63,18 +63,6 @@ func serialize(all []description) [][]byte {
 	return messages
 }
 
-func parse(kind, headerSize int, messages [][]byte) ([]description, error) {
-	var all []description
-	for _, raw := range messages {
-		d, err := describe(kind, headerSize, raw)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
-}
-
 // Return brings the devices back as [Moved.Return] does, wherever Move or an earlier Return was ended. A device that is
 // not to be found any more is an error, after all others are back.
 func (r *Record) Return() error {
@@ -120,10 +108,10 @@ func (m *Moved) find(r *RecordedDevice) error {
 		link: link{index: r.Index, master: r.Master, name: r.Name, up: r.Up}, transit: r.Transit,
 	}
 	var err error
-	if d.addresses, err = parse(unix.RTM_NEWADDR, unix.SizeofIfAddrmsg, r.Addresses); err != nil {
+	if d.addresses, err = describe(unix.RTM_NEWADDR, r.Addresses); err != nil {
 		return err
 	}
-	if d.routes, err = parse(unix.RTM_NEWROUTE, unix.SizeofRtMsg, r.Routes); err != nil {
+	if d.routes, err = describe(unix.RTM_NEWROUTE, r.Routes); err != nil {
 		return err
 	}
 	if d.there, err = m.away(r); err != nil {

@@ -16,7 +16,7 @@ func (c *conn) routes(index int) ([]description, error) {
 	var direct, others []description
 	for _, family := range [...]int{unix.AF_INET, unix.AF_INET6} {
 		which := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family)}}
-		all, err := c.list(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, unix.SizeofRtMsg, which, number(unix.RTA_OIF, index))
+		all, err := c.list(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, which, number(unix.RTA_OIF, index))
 		if err != nil {
 			return nil, err
 		}
