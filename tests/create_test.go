@@ -104,16 +104,17 @@ func TestValidIDs(t *testing.T) {
 func TestCreateWithoutBundle(t *testing.T) {
 	r := newRuntime(t)
 	r.refuse(call{args: []string{"create"}, dir: newBundle(t).dir}, "create: ID is missing")
-	r.fails("config.json", "create", "--bundle", tempDir(t), r.id())
+	empty := tempDir(t)
+	r.fails("the bundle has no configuration: "+empty+"/config.json not found", "create", "--bundle", empty, r.id())
 	r.fails("config.json not found", "create", "--bundle", filepath.Join(tempDir(t), "missing"), r.id())
 
 	b := newBundle(t)
 	if err := os.RemoveAll(b.rootfs); err != nil {
 		t.Fatal(err)
 	}
-	r.fails("rootfs", "create", "--bundle", b.dir, r.id())
+	r.fails("root.path: "+b.rootfs+": no such file or directory", "create", "--bundle", b.dir, r.id())
 	writeFile(t, b.rootfs, "a file")
-	r.fails("rootfs", "create", "--bundle", b.dir, r.id())
+	r.fails("root.path: "+b.rootfs+": not a directory", "create", "--bundle", b.dir, r.id())
 }
 
 // CLI-11
