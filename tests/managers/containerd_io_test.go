@@ -31,7 +31,7 @@ var ctrIOCases = []ctrCase{
 		s := onTerminal(c.T, console.WinSize{Width: 91, Height: 37}, c.runCall("--rm", "--tty", busyboxImage, c.id, "sh").line...)
 		s.await("/ # ")
 		s.send("tty; until stty size | grep '37 91'; do :; done\n") // ctr sets it once the program runs
-		s.await("/dev/pts/0", "37 91\r\n")
+		s.await("/dev/pts/0", "37 91\r")
 		if err := s.terminal.Resize(console.WinSize{Width: 120, Height: 50}); err != nil {
 			c.Fatal(err)
 		}
@@ -63,7 +63,7 @@ var ctrIOCases = []ctrCase{
 		s := onTerminal(c.T, console.WinSize{Width: 77, Height: 33}, c.execCall([]string{"--tty"}, "sh").line...)
 		s.await("/ # ")
 		s.send("tty; until stty size | grep '33 77'; do :; done\n")
-		s.await("/dev/pts/", "33 77\r\n")
+		s.await("/dev/pts/", "33 77\r")
 		s.send("sleep 2000\n")
 		awaitProcess(c.T, "sleep 2000")
 		s.send("\x03")
