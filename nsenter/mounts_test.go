@@ -44,9 +44,13 @@ func TestAttach(t *testing.T) {
 			if got := b.flagsOf(t, "new/deep"); got&(unix.ST_RDONLY|unix.ST_NOEXEC) != unix.ST_RDONLY|unix.ST_NOEXEC {
 				t.Errorf("flags %#x", got)
 			}
-			play(t, c, plan.OpenTree{Path: "/etc/passwd", Into: plan.Mount},
-				plan.Attach{Mount: plan.Mount, At: plan.In("/etc/deep/passwd"), Make: plan.File})
-			if got := b.read(t, "etc/deep/passwd"); !strings.Contains(got, "root:") {
+			host := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(host, []byte("host's\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			play(t, c, plan.OpenTree{Path: host, Into: plan.Mount},
+				plan.Attach{Mount: plan.Mount, At: plan.In("/etc/deep/file"), Make: plan.File})
+			if got := b.read(t, "etc/deep/file"); got != "host's\n" {
 				t.Errorf("the file that was bound reads %q", got)
 			}
 			refused(t, c, unix.EINVAL, tmpfs(), plan.Attach{Mount: plan.Mount, At: plan.In("/hosts")})
