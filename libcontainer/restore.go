@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -145,7 +146,7 @@ func (r *restoration) instruct() ([]descriptor, error) {
 	o.OrphanPty = r.spec.Process != nil && r.spec.Process.Terminal
 	configureCriu(o, r.spec)
 	for _, x := range rootfs.Externals(r.spec, rootfs.Host{Bundle: r.bundle, Cgroups: r.group.Paths()}) {
-		o.ExternalMounts = append(o.ExternalMounts, criu.ExternalMount{Key: x.Destination, Value: x.Source})
+		o.ExternalMounts = append(o.ExternalMounts, criu.ExternalMount{Key: x.Destination, Value: resolved(x.Source)})
 	}
 	if err := r.inheritStreams(); err != nil {
 		return nil, err
@@ -159,6 +160,19 @@ func (r *restoration) instruct() ([]descriptor, error) {
 		}
 	}
 	return more, nil
+}
+
+// resolved is where a path leads: of a link criu mounts the link itself.
+func resolved(path string) string {
+	fd, err := openFile(path, unix.O_PATH)
+	if err != nil {
+		return path // what is optional need not exist, and criu says so of the rest
+	}
+	defer unix.Close(fd)
+	if target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil {
+		return target
+	}
+	return path
 }
 
 // inheritStreams gives init the caller's streams in place of the pipes that it had.

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,7 +93,12 @@ func TestRestoreRefused(t *testing.T) {
 // What sd_notify(3) takes is a mount of the host's, to criu as to everybody: dumped by its name, restored from its source.
 func TestCheckpointNotifySocket(t *testing.T) {
 	r := newRuntime(t)
-	b, dir, id := newBundle(t), tempDir(t), r.id()
+	dir, id := tempDir(t), r.id()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(target, 0o755), os.Symlink(target, link)); err != nil {
+		t.Fatal(err)
+	}
+	b := newBundle(t, mounts(specs.Mount{Destination: "/volume", Type: "bind", Source: link, Options: []string{"bind"}}))
 	writeFile(t, filepath.Join(dir, "descriptors.json"), "[]")
 	// What is to be criu keeps what it is asked, and ends without an answer.
 	asked := filepath.Join(dir, "asked")
@@ -120,6 +126,7 @@ func TestCheckpointNotifySocket(t *testing.T) {
 	id = r.id()
 	r.refuse(call{args: []string{"restore", "--detach", "--bundle", b.dir, "--image-path", dir, id}, env: env}, "ended without an answer")
 	wantAsked("\x0a\x0b/run/notify\x12", filepath.Join(r.root, id, "notify")+"\n") // the latter by ls
+	wantAsked("/volume\x12", target)                                               // criu would mount the link itself
 	// Whoever restores it need not listen.
 	writeFile(t, filepath.Join(dir, "notify"), "")
 	id = r.id()
