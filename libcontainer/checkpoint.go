@@ -82,16 +82,24 @@ func (c *Container) checkpoint(ctx context.Context, o CheckpointOptions) error {
 		return err
 	}
 	noted, err := c.noteStreams(o.ImageDir)
-	defer os.Remove(noted)
+	defer func() { os.Remove(noted) }()
 	if err != nil {
 		return err
+	}
+	note := filepath.Join(o.ImageDir, descriptorsFile)
+	if o.Criu.LazyPages { // the dump lasts until what is restored from it has all of its memory
+		if err := os.Rename(noted, note); err != nil {
+			return err
+		}
+		noted = note
 	}
 	if err := c.dump(ctx, &o, images, work); err != nil {
 		return criu.Explain(err, o.WorkDir, dumpLog)
 	}
-	if err := os.Rename(noted, filepath.Join(o.ImageDir, descriptorsFile)); err != nil {
+	if err := os.Rename(noted, note); err != nil {
 		return err
 	}
+	noted = "" // it stays
 	if o.PreDump || o.Criu.LeaveRunning {
 		return nil
 	}

@@ -98,6 +98,43 @@ func TestCriuPageServer(t *testing.T) {
 	c.delete("--force")
 }
 
+// The memory stays where it is until the restored processes ask for it.
+func TestCriuLazyPages(t *testing.T) {
+	r := newRuntime(t)
+	c := r.runCounting(counting(t))
+	c.countsFrom(1)
+	count := c.count()
+	dir, port := tempDir(t), freePort(t)
+	images, work := filepath.Join(dir, "images"), filepath.Join(dir, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ready, status, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	dumped := r.start(call{args: []string{"checkpoint", "--image-path", images, "--lazy-pages", "--page-server", "127.0.0.1:" + port,
+		"--status-fd", "3", c.id}, extra: []*os.File{status}})
+	status.Close()
+	told := make([]byte, 9)
+	if n, err := ready.Read(told); err != nil || string(told[:n]) != "\x00" {
+		t.Fatalf("the status is %q, %v", told[:n], err)
+	}
+	served := runCriu(t, "lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", port, "--images-dir", images, "--work-dir", work)
+	eventually(t, "lazy pages are served", func() bool { _, err := os.Lstat(filepath.Join(work, "lazy-pages.socket")); return err == nil })
+	other := &container{ociRuntime: r, id: r.id(), bundle: counting(t)}
+	r.live = append(r.live, other.id)
+	other.restore(images, "--lazy-pages", "--work-path", work)
+	other.countsFrom(count)
+	served()
+	if res, err := dumped(); err != nil || res.code != 0 {
+		t.Errorf("checkpoint: exit %d, %s%v", res.code, res.stderr, err)
+	}
+	r.fails("does not exist", "state", c.id)
+	other.delete("--force")
+}
+
 // What a later image has again the earlier one loses.
 func TestCriuDedup(t *testing.T) {
 	r := newRuntime(t)
