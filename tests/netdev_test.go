@@ -23,13 +23,19 @@ func newNetwork(t *testing.T, script string) network {
 	t.Helper()
 	n := network{t, holder(t, unix.CLONE_NEWNET, nil)}
 	n.sh("ip link set lo up; sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0;" + script)
-	eventually(t, "what is up has a carrier", func() bool {
+	eventually(t, "what is up has a carrier and its own address", func() bool { // which the kernel gives it in its own time
+		addresses := n.sh("ip -6 addr; ip -6 route show table local")
 		for line := range strings.Lines(n.sh("ip -o link")) {
-			if strings.Contains(line, ",UP") && !strings.Contains(line, "state UP") && !strings.Contains(line, "LOOPBACK") {
+			if !strings.Contains(line, ",UP") || strings.Contains(line, "LOOPBACK") {
+				continue
+			}
+			name, _, _ := strings.Cut(strings.Fields(line)[1], "@")
+			own := regexp.MustCompile(`local fe80::\S+ dev ` + strings.TrimSuffix(name, ":") + " ")
+			if !strings.Contains(line, "state UP") || !own.MatchString(addresses) {
 				return false
 			}
 		}
-		return true
+		return !strings.Contains(addresses, "tentative")
 	})
 	return n
 }
