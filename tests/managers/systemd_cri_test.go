@@ -96,12 +96,9 @@ var criCases = []criCase{
 	}},
 }
 
+// crioSystemdCases lack one without memory: conmon's notes of it are not reliable on cgroup v2.
 var crioSystemdCases = []criCase{
 	{"Limits", false, (*pod).limitsInUnit},
-	{"OutOfMemory", false, func(p *pod) {
-		id := p.start(`x=x; while :; do x=$x$x; done`, limited(podResources(32<<20, 100)))
-		p.equal("reason", p.ended(id).Reason, "OOMKilled")
-	}},
 	{"SharedProcesses", true, func(p *pod) {
 		one := p.start(`exec sleep 1001`, nil)
 		two := p.start(`exec sleep 1002`, func(config *cri.ContainerConfig) { config.Metadata.Name = "two" })
