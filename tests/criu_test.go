@@ -257,8 +257,8 @@ func TestCriuTerminal(t *testing.T) {
 	}
 	readUntil(t, master, "got one\n")
 	images := filepath.Join(tempDir(t), "images")
-	c.checkpoint(images)
-	c.restore(images, "--console-socket", path)
+	c.checkpoint(images, "--shell-job")
+	c.restore(images, "--shell-job", "--console-socket", path)
 	_, master = accept()
 	if _, err := master.WriteString("two\n"); err != nil {
 		t.Fatal(err)
