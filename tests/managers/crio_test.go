@@ -21,6 +21,7 @@ const crioGroup = "/kubepods"
 func TestCRIO(t *testing.T) {
 	need(t, "conmon", "podman", "busybox")
 	ownCgroup(t, crioGroup)
+	discardChanges(t, "/var/lib") // network plug-ins and Podman keep their state there
 	d := startCRIO(t, "cgroupfs")
 	for _, c := range slices.Concat(crioLifeCases, crioExecCases, crioLimitCases, crioPrivilegeCases, crioNamespaceCases) {
 		testCase(t, c.name, d.daemon, func(t *testing.T) {
@@ -82,6 +83,7 @@ runtime_root = "%[1]s/state"
 [crio.image]
 pause_image = %[6]q
 pause_command = ""
+signature_policy_dir = "%[1]s/policies"
 [crio.network]
 network_dir = "%[1]s/cni"
 plugin_dirs = ["/usr/lib/cni"]
