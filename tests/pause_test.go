@@ -65,13 +65,15 @@ func unfreezable(t *testing.T) (pid int) {
 			t.Error(err)
 		}
 	})
-	for _, name := range []string{"holds", "waits"} {
-		cmd := exec.Command("touch", filepath.Join(dir, name))
+	for _, where := range []string{"fuse", "open"} { // in functions of the kernel of such names
+		cmd := exec.Command("touch", filepath.Join(dir, where))
 		if err := startChild(cmd); err != nil {
 			t.Fatal(err)
 		}
 		pid, waiting = cmd.Process.Pid, append(waiting, cmd)
-		eventually(t, "it waits", func() bool { return strings.Contains(readFile(t, procPath(pid, "status")), "State:\tD") })
+		eventually(t, "it waits", func() bool { // and not for a page of its program
+			return strings.Contains(readFile(t, procPath(pid, "status")), "State:\tD") && strings.Contains(readFile(t, procPath(pid, "wchan")), where)
+		})
 	}
 	return pid
 }
