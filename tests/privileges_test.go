@@ -49,22 +49,25 @@ func TestCapabilities(t *testing.T) {
 }
 
 // The caller's securebits, which would let programs keep capabilities beyond setuid(2), are not the container's. Locked
-// ones cannot be taken away.
+// ones cannot be taken away; that others are locked changes nothing.
 func TestSecurebits(t *testing.T) {
 	r := newRuntime(t)
 	under := func(bits string) []string {
 		return []string{"capsh", "--secbits=" + bits, "--", "-c", `exec "$@"`, "sh"}
 	}
 	show := []string{"/usr/bin/setpriv", "--dump"}
-	const noFixup, noFixupLocked = "0x4", "0xc"
+	const noFixup, locked, noFixupLocked = "0x4", "0x8", "0xc"
 	for name, e := range map[string][]edit{"root": nil, "user": {user(1000, 1000)}, "user namespace": {userNamespace()}} {
 		b := newBundle(t, append(e, hostPrograms(), args(show...))...)
 		b.chown(100_000, 100_000) // for the mount points in a user namespace
-		for _, bits := range []string{noFixup, noFixupLocked} {
+		for bits, left := range map[string]string{noFixup: "[none]", locked: "no_setuid_fixup_locked", noFixupLocked: ""} {
+			if name == "user namespace" {
+				left = "[none]"
+			}
 			res := r.call(call{args: r.runLine(b), wrap: under(bits)})
-			if bits == noFixupLocked && name != "user namespace" {
+			if left == "" {
 				checkError(t, "run", res.stderr, "process.capabilities: clear the caller's securebits 0xc, unless they are locked: prctl: operation not permitted")
-			} else if !strings.Contains(res.stdout, "Securebits: [none]\n") {
+			} else if !strings.Contains(res.stdout, "Securebits: "+left+"\n") {
 				t.Errorf("%s, %s: exit %d, %s%s", name, bits, res.code, res.stdout, res.stderr)
 			}
 		}

@@ -76,12 +76,13 @@ func (s Dumpable) String() string {
 }
 
 // ClearSecurebits takes away the securebits that the runtime has inherited from its caller. It fails where they are
-// locked.
+// locked. Locks cannot be taken away; those of what is not set change nothing.
 type ClearSecurebits struct{ Inherited int }
 
 // Lower is one prctl.
 func (s ClearSecurebits) Lower(l *Lowering) {
-	l.Call(unix.SYS_PRCTL, Imm(unix.PR_SET_SECUREBITS), Imm(0), Imm(0), Imm(0), Imm(0))
+	const locks = 0xaaaaaaaa // the bit after each (linux/securebits.h)
+	l.Call(unix.SYS_PRCTL, Imm(unix.PR_SET_SECUREBITS), Imm(s.Inherited&locks), Imm(0), Imm(0), Imm(0))
 }
 func (s ClearSecurebits) String() string {
 	return fmt.Sprintf("clear the caller's securebits %#x, unless they are locked", s.Inherited)
