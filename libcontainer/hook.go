@@ -149,7 +149,7 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 	}
 	defer done()
 	fds := []unix.PollFd{{Fd: int32(child.Pidfd()), Events: unix.POLLIN}, {Fd: int32(o.fd), Events: unix.POLLIN},
-		{Fd: int32(ended), Events: unix.POLLIN}, {Fd: int32(recall), Events: unix.POLLIN}}
+		{Fd: int32(ended), Events: unix.POLLIN}, {Fd: int32(recall)}}
 	for {
 		if !deadline.IsZero() {
 			left := time.Until(deadline)
@@ -170,7 +170,7 @@ func (o *hookOutput) await(ctx context.Context, child *nsenter.Child, limit *int
 		if fds[0].Revents != 0 {
 			return nil
 		}
-		if fds[3].Revents&unix.POLLIN != 0 {
+		if fds[3].Revents != 0 { // POLLHUP
 			return fmt.Errorf("was killed: delete --force has waited %s for it", deletePatience)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // delete the container. Taking the container away under the hook would leave what the hook does afterwards to nobody.
 // Instead that create or start is told to end the hook, and undoes all of it as after any hook that fails.
 
-// recallFile is a fifo in the state directory: a running hook is ended by a byte that comes through it.
+// recallFile is a fifo in the state directory: who opens it to write, and closes it, ends a running hook.
 const recallFile = "recall"
 
 // recall opens the fifo through which the hook can be ended; -1 for a hook for which nobody waits any more.
@@ -39,7 +39,6 @@ func recallHooks(dir string) (stop func()) {
 			case <-due.C:
 				// It fails where no hook runs.
 				if fd, err := openFile(filepath.Join(dir, recallFile), unix.O_WRONLY|unix.O_NONBLOCK); err == nil {
-					_, _ = unix.Write(fd, []byte{0})
 					unix.Close(fd)
 				}
 			}
