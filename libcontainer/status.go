@@ -94,10 +94,10 @@ func readStat(pid int) (procStat, error) {
 	return procStat{string(raw[open+1 : end]), fields[state][0], bits&exiting != 0, n, ticks}, err
 }
 
-// there reports whether the process runs or has not been reaped.
+// there reports whether the process runs or has not been reaped. One that is being reaped (X) is no one's to wait for.
 func (p Process) there() bool {
 	st, err := readStat(p.Pid)
-	return err == nil && st.start == p.Start
+	return err == nil && st.start == p.Start && st.state != 'X'
 }
 
 // Alive reports whether the process runs. A zombie does not, unless it is only the first of its threads: nobody may ever

@@ -35,7 +35,10 @@ func (c *Container) Wait(ctx context.Context) (unix.WaitStatus, error) {
 }
 
 func (c *Container) cannotWait(err error) error {
-	if errors.Is(err, unix.ECHILD) {
+	switch {
+	case !c.state.Init.there(): // another Wait was faster
+		return ErrNotRunning
+	case errors.Is(err, unix.ECHILD):
 		return fmt.Errorf("wait for the init of %s: process %d is no child of this process", c.state.ID, c.state.Init.Pid)
 	}
 	return fmt.Errorf("wait for the init of %s: %w", c.state.ID, err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,34 @@ func TestMany(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Of goroutines that wait for one container one is told how it has ended.
+func TestWaitTogether(t *testing.T) {
+	h := newHost(t)
+	id, dir := h.bundle("read line; exit 3")
+	in := h.pipe()
+	c, err := libcontainer.Create(t.Context(), h.root, id, dir, libcontainer.Streams(in.r, nil, nil))
+	h.must(err)
+	h.must(c.Start(t.Context()))
+	var all sync.WaitGroup
+	var told atomic.Int32
+	for range 16 {
+		all.Go(func() {
+			switch status, err := c.Wait(t.Context()); {
+			case err == nil && status.ExitStatus() == 3:
+				told.Add(1)
+			case err != libcontainer.ErrNotRunning:
+				t.Errorf("ended with %d, %v", status.ExitStatus(), err)
+			}
+		})
+	}
+	in.Close()
+	all.Wait()
+	if n := told.Load(); n != 1 {
+		t.Errorf("%d were told", n)
+	}
+	h.must(c.Delete())
 }
 
 // run makes a container that runs, and is deleted with the test.
