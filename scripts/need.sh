@@ -26,6 +26,7 @@ table() {
 		test	has runc	runc
 		test	has crun	crun
 		test	has newuidmap	uidmap
+		test	has capsh	libcap2-bin
 		test	static_busybox	busybox-static
 		managers	static_busybox	busybox-static
 		managers	has mmdebstrap	mmdebstrap
