@@ -228,7 +228,7 @@ func TestSystemdDefaultUnit(t *testing.T) {
 	}
 	wantProperties(t, unit, map[string]string{"ActiveState": "active", "Slice": "system.slice"})
 	c.delete()
-	wantProperties(t, unit, map[string]string{"LoadState": "not-found"})
+	awaitUnloaded(t, unit)
 }
 
 // CGP-10: a name that is a slice's is a slice.
