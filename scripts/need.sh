@@ -27,6 +27,8 @@ table() {
 		test	has crun	crun
 		test	has newuidmap	uidmap
 		test	has capsh	libcap2-bin
+		test	has ip	iproute2
+		test	has sysctl	procps
 		test	static_busybox	busybox-static
 		managers	static_busybox	busybox-static
 		managers	has mmdebstrap	mmdebstrap
