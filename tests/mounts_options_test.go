@@ -78,22 +78,12 @@ func TestMountOptions(t *testing.T) {
 	}
 
 	table := r.sh("cat /proc/self/mountinfo", mounts(list...))
-	wantFlags := func(point, want string) {
-		t.Helper()
-		at := mustMountAt(t, table, strings.ReplaceAll(point, " ", `\040`))
-		for _, word := range strings.Fields(want) {
-			word, not := strings.CutPrefix(word, "!")
-			if has(at.options+","+at.super, word) == not {
-				t.Errorf("%s: %s of %s, want %s", point, at.options, at.super, want)
-			}
-		}
-	}
 	for option, want := range flagOptions {
-		wantFlags("/fresh/"+option, want)
+		wantFlags(t, table, "/fresh/"+option, want)
 		for name, source := range sources {
-			wantFlags("/"+name+"/"+option, want)
-			wantFlags("/"+name+"/r"+option, want)
-			wantFlags("/"+name+"/r"+option+"/sub", want)
+			wantFlags(t, table, "/"+name+"/"+option, want)
+			wantFlags(t, table, "/"+name+"/r"+option, want)
+			wantFlags(t, table, "/"+name+"/r"+option+"/sub", want)
 			host := mustMountAt(t, readFile(t, "/proc/self/mountinfo"), source+"/sub").options
 			if below := mustMountAt(t, table, "/"+name+"/"+option+"/sub").options; below != host {
 				t.Errorf("%s on %s: what is mounted below is %s, and was %s", option, name, below, host)
@@ -101,13 +91,25 @@ func TestMountOptions(t *testing.T) {
 		}
 	}
 	for options, want := range superOptions {
-		wantFlags("/super/"+options, want)
+		wantFlags(t, table, "/super/"+options, want)
 	}
 	for option, want := range propagations {
 		for i, point := range []string{"/propagation/" + option, "/propagation/" + option + "/sub"} {
 			if tags := mustMountAt(t, table, point).tags; !strings.HasPrefix(tags, want[i]) || want[i] == "" && tags != "" {
 				t.Errorf("%s has the tags %q, want %q", point, tags, want[i])
 			}
+		}
+	}
+}
+
+// wantFlags looks for words in what a mount and its filesystem have; ! before one says that it is not there.
+func wantFlags(t *testing.T, table, point, want string) {
+	t.Helper()
+	at := mustMountAt(t, table, strings.ReplaceAll(point, " ", `\040`))
+	for _, word := range strings.Fields(want) {
+		word, not := strings.CutPrefix(word, "!")
+		if has(at.options+","+at.super, word) == not {
+			t.Errorf("%s: %s of %s, want %s", point, at.options, at.super, want)
 		}
 	}
 }

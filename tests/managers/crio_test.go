@@ -90,21 +90,26 @@ plugin_dirs = ["/usr/lib/cni"]
 [crio.nri]
 nri_listen = "%[1]s/nri.sock"
 `, dir, d.address, cgroupManager, filepath.Join(filepath.Dir(program), "pinns"), runtimeUnderTest, podmanInfraImage))
-	infra := imageConfig{Env: defaultConfig.Env, Cmd: []string{"sleep", "infinity"}}
-	for name, config := range map[string]imageConfig{busyboxImage: defaultConfig, podmanInfraImage: infra} {
-		// CRI-O loads no archives; Podman's storage is the same.
-		call{
-			line: []string{
-				"podman", "--root", dir + "/root", "--runroot", dir + "/run", "--storage-driver", "overlay",
-				"--storage-opt", "overlay.skip_mount_home=true", "--cgroup-manager", "cgroupfs",
-				"--tmpdir", dir + "/tmp", "load", "--input", busyboxArchive(t, name, config),
-			},
-			env: podmanConfiguration(t, dir), dir: dir,
-		}.succeed(t)
-	}
+	d.loadImages(t)
 	d.daemon = startDaemon(t, "Registered SIGHUP reload watcher", program, "--config", config, "--config-dir", "")
 	t.Cleanup(func() { unmountBelow(t, dir) }) // before the daemon's end
 	return d
+}
+
+// loadImages puts the images where CRI-O finds them, by Podman, whose storage is the same: CRI-O loads no archives.
+func (d *crioDaemon) loadImages(t *testing.T) {
+	t.Helper()
+	infra := imageConfig{Env: defaultConfig.Env, Cmd: []string{"sleep", "infinity"}}
+	for name, config := range map[string]imageConfig{busyboxImage: defaultConfig, podmanInfraImage: infra} {
+		call{
+			line: []string{
+				"podman", "--root", d.dir + "/root", "--runroot", d.dir + "/run", "--storage-driver", "overlay",
+				"--storage-opt", "overlay.skip_mount_home=true", "--cgroup-manager", "cgroupfs",
+				"--tmpdir", d.dir + "/tmp", "load", "--input", busyboxArchive(t, name, config),
+			},
+			env: podmanConfiguration(t, d.dir), dir: d.dir,
+		}.succeed(t)
+	}
 }
 
 // crioCase is one subtest.
