@@ -7,19 +7,12 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // Whatever criu is to do about cgroups, the restored processes have the container's limits.
 func TestCriuCgroupModes(t *testing.T) {
 	r := newRuntime(t)
-	if !onV1("pids") { // criu mounts it, for which the host's mount loses what is given here
-		t.Cleanup(func() {
-			if err := unix.Mount("", "/sys/fs/cgroup", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nsdelegate,memory_recursiveprot"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	t.Cleanup(keepFlags(t))
 	c := r.runCounting(counting(t, resources(func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(77))} })))
 	c.countsFrom(1)
 	dir := tempDir(t)
